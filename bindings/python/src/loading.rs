@@ -8,9 +8,10 @@ use oxidiff::{
     AnyModel, ControlNets, Device, Error, HubOptions, IpAdapterOptions, LoadOptions, LoraOptions, Model,
     QuantizationConfig, SingleFileOptions, T2IAdapter, T2IAdapters, TextualInversionOptions,
 };
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde_json::{Map, Value};
 
 use crate::dtype::Element;
 use crate::errors::to_py;
@@ -107,6 +108,12 @@ fn models<M: Model + 'static>(name: &str, cores: &Bound<'_, PyAny>) -> PyResult<
     cores.try_iter()?.map(model).collect()
 }
 
+/// Values for fields of a model's configuration, in JSON.
+fn config_overrides(given: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
+    let Some(json) = text(given, "config_overrides")? else { return Ok(Map::new()) };
+    serde_json::from_str(&json).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
     Ok(LoadOptions {
         dtype: dtype(given)?,
@@ -119,6 +126,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         weights: BTreeMap::new(),
         models: replacements(given)?,
         quantization: quantization(given)?,
+        config_overrides: config_overrides(given)?,
         hub: hub(given)?,
     })
 }
@@ -131,6 +139,7 @@ pub fn single_file(given: &Bound<'_, PyDict>) -> PyResult<SingleFileOptions> {
         subfolder: text(given, "subfolder")?,
         extract_ema: flag(given, "extract_ema", false)?,
         quantization: quantization(given)?,
+        config_overrides: config_overrides(given)?,
         hub: hub(given)?,
     })
 }

@@ -40,6 +40,15 @@ def test_the_configuration(cats):
     assert config._class_name == "UNet2DModel" and config._name_or_path == cats
 
 
+def test_fields_of_the_configuration_are_overridden(stable_diffusion, caplog):
+    vae = AutoencoderKL.from_pretrained(stable_diffusion, subfolder="vae", scaling_factor=0.5, no_such_field=1)
+    assert vae.config.scaling_factor == 0.5
+    assert "no_such_field" not in vae.config
+    assert "no_such_field" in caplog.text
+    with pytest.raises(ValueError, match="latent_channels"):
+        AutoencoderKL.from_pretrained(stable_diffusion, subfolder="vae", latent_channels="four")
+
+
 def test_models_of_a_pipeline(stable_diffusion):
     unet = UNet2DConditionModel.from_pretrained(stable_diffusion, subfolder="unet")
     text_encoder = CLIPTextModel.from_pretrained(stable_diffusion, subfolder="text_encoder")

@@ -174,7 +174,16 @@ impl LoadArguments {
         }
         let LoadOptions { dtype, device, hub, quantization, .. } = self.options()?;
         let (config, extract_ema) = (self.config.clone(), self.extract_ema);
-        Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, quantization, subfolder: None })
+        Ok(SingleFileOptions {
+            dtype,
+            device,
+            config,
+            extract_ema,
+            hub,
+            quantization,
+            subfolder: None,
+            ..SingleFileOptions::default()
+        })
     }
 
     /// Names the option that an error of loading is about.

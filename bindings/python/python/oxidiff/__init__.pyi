@@ -3447,6 +3447,8 @@ class ModelMixin(JsonMixin):
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
 
+        Other keyword arguments are values for fields of the model's configuration.
+
         Raises:
             OSError: when a file is missing or damaged.
             ValueError: when a value of the configuration is none that the class knows.

@@ -3,6 +3,7 @@
 import os
 
 from . import _quantization
+from ._config import dumps
 
 #: Passed on to the library.
 PASSED = ("variant", "subfolder", "revision", "cache_dir", "local_files_only", "config", "extract_ema",
@@ -100,8 +101,6 @@ def others(given):
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
     _quantization.refuse_for_models(given.get("quantization_config"))
-    if "quantization_config" in given:
-        given = {**given, "quantization_config": _quantization.for_models(given["quantization_config"])}
     chosen, others = options(given)
     for name in ADDITIONS:
         if name in chosen:
@@ -109,6 +108,19 @@ def own_options(given, class_name):
     if "types" in chosen:
         raise ValueError(f"a {class_name} has one element type: a dictionary with one for each part is for `from_pretrained` of pipelines")
     warn_of_unknown(others, class_name)
+    return chosen
+
+
+def model_options(given, class_name):
+    """Options of the library for a model; others are values for fields of its configuration."""
+    if "quantization_config" in given:
+        given = {**given, "quantization_config": _quantization.for_models(given["quantization_config"])}
+    fields = options(given)[1]
+    refuse_others({name: value for name, value in fields.items() if name in PARTS})
+    fields = {name: value for name, value in fields.items() if name not in PARTS}
+    chosen = own_options({name: value for name, value in given.items() if name not in fields}, class_name)
+    if fields:
+        chosen["config_overrides"] = dumps(fields)
     return chosen
 
 

@@ -5,7 +5,7 @@ import json
 from . import _oxidiff
 from ._autoencoders import AutoencoderMixin
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import moved, own_options, path, read_as_gguf
+from ._loading import model_options, moved, own_options, path, read_as_gguf
 from ._methods import describe, method
 from ._outputs import output_class
 from ._program import device_of_program, dtype_of_program
@@ -62,11 +62,13 @@ class ModelMixin(JsonMixin):
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
 
+        Other keyword arguments are values for fields of the model's configuration.
+
         Raises:
             OSError: when a file is missing or damaged.
             ValueError: when a value of the configuration is none that the class knows.
         """
-        chosen = own_options(kwargs, cls.__name__)
+        chosen = model_options(kwargs, cls.__name__)
         name = path(pretrained_model_name_or_path)
         return cls._of(_oxidiff.ModelCore.from_pretrained(cls._class_name, name, chosen), _name_or_path=name)
 
@@ -84,7 +86,7 @@ class ModelMixin(JsonMixin):
         if isinstance(pretrained_model_link_or_path_or_dict, dict):
             raise NotImplementedError("weights in a dictionary are not supported: give the path of a file")
         name = path(pretrained_model_link_or_path_or_dict)
-        chosen = own_options(read_as_gguf(name, kwargs), cls.__name__)
+        chosen = model_options(read_as_gguf(name, kwargs), cls.__name__)
         return cls._of(_oxidiff.ModelCore.from_single_file(cls._class_name, name, chosen), _name_or_path=name)
 
     @classmethod
@@ -308,7 +310,7 @@ class AutoModel:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, subfolder=None, **kwargs):
         """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
-        chosen = own_options({"subfolder": subfolder, **kwargs}, cls.__name__)
+        chosen = model_options({"subfolder": subfolder, **kwargs}, cls.__name__)
         name = path(pretrained_model_name_or_path)
         config = loads(_oxidiff.model_config(name, chosen))
         # Text encoders have the name where transformers writes it.

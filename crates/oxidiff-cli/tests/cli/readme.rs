@@ -314,6 +314,11 @@ fn the_commands_of_the_page_about_models_work() {
         if command.contains("Kontext") {
             arguments.extend(["--max-area", "4096", "--auto-resize", "false"].map(str::to_owned));
         }
+        // There may be no card.
+        if command.contains("--device cuda") {
+            arguments
+                .retain(|word| !["--device", "cuda"].contains(&word.as_str()) && !word.ends_with("-offload"));
+        }
         sandbox.run(&arguments).succeeded();
     }
 }

@@ -4,7 +4,8 @@ use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
 use pulp::Simd;
 
-/// `2^x` for `x <= 126`, to within 4 units in the last place. Below -126 the result is the smallest normal number, as good as 0.
+/// `2^x` for `x <= 126`, to within 4 units in the last place. Below -126 the result is the smallest normal number, as good as 0. What is
+/// not a number stays so.
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Adding this rounds to a whole number and leaves it in the low bits.
@@ -12,7 +13,8 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Polynomial coefficients of `2^r` for `|r| <= 1/2`, highest power first.
     const COEFFICIENTS: [f32; 5] = [9.675_541e-3, 5.550_713e-2, 2.402_212e-1, 6.931_469_4e-1, 1.000_000_1];
 
-    let x = simd.max_f32s(x, simd.splat_f32s(-126.0));
+    // In this order: x86's instruction returns the second operand if one is not a number.
+    let x = simd.max_f32s(simd.splat_f32s(-126.0), x);
     let shifted = simd.add_f32s(x, simd.splat_f32s(ROUND));
     let r = simd.sub_f32s(x, simd.sub_f32s(shifted, simd.splat_f32s(ROUND)));
     let mut p = simd.splat_f32s(1.327_647_2e-3);

@@ -76,6 +76,7 @@ pub(super) fn attention_plain(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>
 mod tests {
     use super::*;
     use crate::ops::testing;
+    use burn::tensor::Device;
 
     type Kernel = fn(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>;
 
@@ -138,6 +139,32 @@ mod tests {
         let fast = attention(query.clone(), key.clone(), value.clone(), 3);
         let plain = attention_plain(query, key, value, 3);
         assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-5);
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        for (queries, keys) in [(3, 5), (70, 300), (600, 1)] {
+            let tokens = |tokens| testing::random([1, tokens, 2 * 8], 1.0);
+            let (query, key, value) = (tokens(queries), tokens(keys), tokens(keys));
+            let expected = attention(query.clone(), key.clone(), value.clone(), 2);
+            let nan = |x: Tensor<3>, token: usize| {
+                let [.., width] = x.dims();
+                let values = Tensor::full([1, 1, width], f32::NAN, &Device::flex());
+                x.slice_assign([0..1, token..token + 1, 0..width], values)
+            };
+            // A query's own result, and no other.
+            let found = attention(nan(query.clone(), queries / 2), key.clone(), value.clone(), 2);
+            let off = (found.clone() - expected).abs();
+            for token in 0..queries {
+                let worst = off.clone().narrow(1, token, 1).into_data();
+                let is_nan = worst.iter::<f32>().all(f32::is_nan);
+                let is_same = worst.iter::<f32>().all(|off| off < 1e-5);
+                assert!(if token == queries / 2 { is_nan } else { is_same }, "{queries}, {keys}: {token}");
+            }
+            // Every query sees each key.
+            let found = attention(query, nan(key, keys / 2), value, 2);
+            assert!(found.into_data().iter::<f32>().all(f32::is_nan), "{queries}, {keys}");
+        }
     }
 
     #[test]

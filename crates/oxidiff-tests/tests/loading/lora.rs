@@ -123,6 +123,24 @@ fn adapters_are_mixed_scaled_fused_and_unloaded_as_in_python() {
 }
 
 #[test]
+fn a_newly_loaded_adapter_takes_the_place_of_fused_ones() {
+    let mut pipeline = pipeline();
+    pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();
+    pipeline.fuse_lora(1.0, None).unwrap();
+    pipeline.load_lora_weights(&file("metadata"), &named("second")).unwrap();
+    assert!(pipeline.fused_loras().is_empty());
+    check(&mut pipeline, "newest");
+}
+
+#[test]
+fn what_was_disabled_without_adapters_does_not_disable_later_ones() {
+    let mut pipeline = pipeline();
+    pipeline.disable_lora();
+    pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();
+    check(&mut pipeline, "kohya");
+}
+
+#[test]
 fn a_weight_with_which_the_model_overflows_is_refused() {
     let mut pipeline = pipeline();
     pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();

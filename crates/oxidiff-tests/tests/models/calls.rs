@@ -153,6 +153,37 @@ fn autoencoder_encodes_and_decodes_as_python_does() {
 }
 
 #[test]
+fn tiles_that_are_too_small_to_encode_are_refused() {
+    let config = Config::from_json(
+        r#"{"block_out_channels": [4, 4, 4], "norm_num_groups": 2, "sample_size": 16, "latent_channels": 2,
+            "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+            "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}"#,
+    );
+    let mut vae = AutoencoderKL::from_config(&config.unwrap(), &Device::flex()).unwrap();
+    vae.enable_tiling();
+    // Tiles start every twelve pixels.
+    let encode = |width: usize| vae.encode(Tensor::zeros([1, 3, 16, width], &Device::flex()));
+    let error = encode(27).err().unwrap().to_string();
+    assert!(error.contains("16x27") && error.contains("its last tile is 4x3"), "{error}");
+    encode(28).unwrap();
+}
+
+#[test]
+fn fields_of_a_configuration_are_overridden() {
+    let folder = fixtures().join("pipelines/sd1/vae");
+    let fields = [("scaling_factor", 0.5), ("no_such_field", 1.0)];
+    let config_overrides =
+        fields.map(|(field, value)| (field.to_owned(), value.into())).into_iter().collect();
+    let options = LoadOptions { config_overrides, ..LoadOptions::default() };
+    let vae = AutoencoderKL::from_pretrained_with(folder.to_str().unwrap(), &options).unwrap();
+    assert_eq!(vae.config().scaling_factor, 0.5);
+    let fields = [("latent_channels".to_owned(), "four".into())];
+    let options = LoadOptions { config_overrides: fields.into_iter().collect(), ..LoadOptions::default() };
+    let error = AutoencoderKL::from_pretrained_with(folder.to_str().unwrap(), &options).err().unwrap();
+    assert!(error.to_string().contains("latent_channels"), "{error}");
+}
+
+#[test]
 fn text_encoder_computes_every_layer_as_python_does() {
     for name in ["sd1", "sd2"] {
         let folder = fixtures().join("pipelines").join(name);

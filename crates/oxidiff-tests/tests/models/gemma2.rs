@@ -122,6 +122,8 @@ fn checkpoints_of_each_layout_are_read() {
     let model = model("plain");
     let expected = embed(&model);
     let (folder, tensors) = saved(&model);
+    let config: serde_json::Value = json(&folder.path().join("config.json"));
+    assert!(config["query_pre_attn_scalar"].is_u64(), "transformers takes whole numbers only");
     let load = || Gemma2Model::from_pretrained(&path(folder.path())).unwrap();
     assert_eq!(difference(embed(&load()), expected.clone()), 0.0);
     // The model that also predicts the next token, with the configuration of an earlier transformers.

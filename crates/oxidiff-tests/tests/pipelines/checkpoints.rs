@@ -38,6 +38,14 @@ pub fn place_on_card<M: oxidiff::Model>(model: &mut M) {
     model.place_on_card(&oxidiff::interpreter()).unwrap();
 }
 
+/// Copies of models that compute as on an NVIDIA card.
+#[cfg(feature = "cuda")]
+pub fn on_card<M: oxidiff::Model>(models: &[M]) -> Vec<M> {
+    let mut models = models.to_vec();
+    models.iter_mut().for_each(place_on_card);
+    models
+}
+
 pub fn error<T>(result: oxidiff::Result<T>) -> String {
     match result {
         Ok(_) => panic!("should have failed"),

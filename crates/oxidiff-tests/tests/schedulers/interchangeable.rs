@@ -79,6 +79,19 @@ fn unipc_samples(json: &str, steps: usize) -> oxidiff::Result<(Vec<Tensor<4>>, T
     Ok((samples, prediction))
 }
 
+/// Pipelines give every scheduler the shift of an image's size.
+#[test]
+fn unipc_with_a_fixed_shift_has_no_use_for_another() {
+    let config = Config::from_json(r#"{"use_flow_sigmas": true, "flow_shift": 3.0}"#).unwrap();
+    let sigmas = |mu: Option<f64>| {
+        let mut scheduler = UniPCMultistepScheduler::from_config(&config).unwrap();
+        let options = TimestepOptions { num_inference_steps: Some(4), mu, ..TimestepOptions::default() };
+        scheduler.set_timesteps_with(options).unwrap();
+        scheduler.timesteps().to_vec()
+    };
+    assert_eq!(sigmas(Some(0.7)), sigmas(None));
+}
+
 #[test]
 fn unipc_is_finite_where_python_is_not() {
     for solver in ["bh1", "bh2"] {

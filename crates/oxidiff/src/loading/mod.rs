@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
+use serde_json::{Map, Value};
 
 pub(crate) use self::formats::{bare_tensor, state_dict};
 pub(crate) use self::write_whole::write_whole_with;
@@ -60,6 +61,9 @@ pub struct LoadOptions {
     pub models: BTreeMap<String, AnyModel>,
     /// Weights to round to small numbers while they are loaded: `quantization_config` in Python.
     pub quantization: Option<QuantizationConfig>,
+    /// Fields of the configuration of a model, with the values that it is to have instead of those in its file: further keyword arguments
+    /// in Python. A pipeline has no use for them.
+    pub config_overrides: Map<String, Value>,
     /// Where and how to fetch files from the hub.
     pub hub: HubOptions,
 }
@@ -77,6 +81,7 @@ impl Default for LoadOptions {
             weights: BTreeMap::new(),
             models: BTreeMap::new(),
             quantization: None,
+            config_overrides: Map::new(),
             hub: HubOptions::default(),
         }
     }
@@ -103,24 +108,26 @@ pub struct WeightOptions<'a> {
     pub dtype: DType,
     pub device: &'a Device,
     pub quantization: Option<&'a QuantizationConfig>,
+    pub config_overrides: Option<&'a Map<String, Value>>,
 }
 
 impl<'a> WeightOptions<'a> {
     /// Plain weights of this type on `device`.
     pub(crate) fn new(dtype: DType, device: &'a Device) -> Self {
-        Self { variant: None, dtype, device, quantization: None }
+        Self { variant: None, dtype, device, quantization: None, config_overrides: None }
     }
 }
 
 impl LoadOptions {
     /// How to load the weights of a model that is not part of a pipeline.
     pub(crate) fn weight_options(&self) -> WeightOptions<'_> {
-        let Self { variant, dtype, device, quantization, .. } = self;
+        let Self { variant, dtype, device, quantization, config_overrides, .. } = self;
         WeightOptions {
             variant: variant.as_deref(),
             dtype: *dtype,
             device,
             quantization: quantization.as_ref(),
+            config_overrides: Some(config_overrides),
         }
     }
 
@@ -128,7 +135,7 @@ impl LoadOptions {
     pub(crate) fn weight_options_of(&self, component: &str) -> WeightOptions<'_> {
         let options = self.weight_options();
         let quantization = options.quantization.filter(|config| config.includes(component));
-        WeightOptions { quantization, ..options }
+        WeightOptions { quantization, config_overrides: None, ..options }
     }
 
     /// Finds the folder of a checkpoint by its path, or by its name on the hub, from where only the needed files are fetched.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
@@ -32,6 +33,9 @@ pub struct SingleFileOptions {
     pub extract_ema: bool,
     /// Weights to round to small numbers while they are loaded: `quantization_config` in Python.
     pub quantization: Option<QuantizationConfig>,
+    /// Fields of the configuration of a model, with the values that it is to have instead of those in its file: further keyword arguments
+    /// in Python. A pipeline has no use for them.
+    pub config_overrides: Map<String, Value>,
     /// Where and how to fetch a file from the hub, or the configurations, if `config` is the name of a repository.
     pub hub: HubOptions,
 }
@@ -39,7 +43,16 @@ pub struct SingleFileOptions {
 impl Default for SingleFileOptions {
     fn default() -> Self {
         let LoadOptions { dtype, device, hub, .. } = LoadOptions::default();
-        Self { dtype, device, config: None, subfolder: None, extract_ema: false, quantization: None, hub }
+        Self {
+            dtype,
+            device,
+            config: None,
+            subfolder: None,
+            extract_ema: false,
+            quantization: None,
+            config_overrides: Map::new(),
+            hub,
+        }
     }
 }
 
@@ -49,6 +62,7 @@ impl SingleFileOptions {
             dtype: self.dtype,
             device: self.device.clone(),
             quantization: self.quantization.clone(),
+            config_overrides: self.config_overrides.clone(),
             hub: self.hub.clone(),
             ..LoadOptions::default()
         }

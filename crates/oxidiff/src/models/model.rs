@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use oxidiff_kernels::{in_memory, release_mapped, release_mapped_integers};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -331,12 +332,33 @@ pub(crate) fn saved_transformers_config<T: Serialize>(fields: &T) -> Config {
     Config::from_transformers_fields(fields).without("torch_dtype").with("dtype", "float32")
 }
 
+/// The configuration with other values of some fields. As in Python, those that the class does not have are ignored, with a warning.
+///
+/// # Errors
+/// When the configuration has a value of the wrong type.
+fn overridden<M: Model>(mut config: Config, fields: &Map<String, Value>) -> Result<Config> {
+    if fields.is_empty() {
+        return Ok(config);
+    }
+    let own = Config::from_fields(M::CLASS_NAME, &M::resolve(&config)?);
+    for (field, value) in fields {
+        match own.get(field) {
+            Some(_) => config = config.with(field, value.clone()),
+            None => tracing::warn!(
+                "`{field}` is no field of the configuration of a {}, and ignored",
+                M::CLASS_NAME
+            ),
+        }
+    }
+    Ok(config)
+}
+
 /// Loads a model from the folder that holds its `config.json` and its weights.
 ///
 /// # Errors
 /// When the device cannot be used, a file is missing or damaged, or weights and configuration do not match.
 pub(crate) fn load<M: Model>(folder: &Folder, options: WeightOptions<'_>) -> Result<M> {
-    let WeightOptions { variant, dtype, device, quantization } = options;
+    let WeightOptions { variant, dtype, device, quantization, config_overrides } = options;
     device::check(device, dtype)?;
     quantization.map_or(Ok(()), QuantizationConfig::check)?;
     let text = folder.read("config.json", M::CLASS_NAME)?;
@@ -346,6 +368,10 @@ pub(crate) fn load<M: Model>(folder: &Folder, options: WeightOptions<'_>) -> Res
         let message = format!("is `{other}`, but `{}` was requested", M::CLASS_NAME);
         return Err(Error::config(config.origin(), "_class_name", message));
     }
+    let config = match config_overrides {
+        Some(fields) => overridden::<M>(config, fields)?,
+        None => config,
+    };
     let is_card = device::is_card(device);
     let host = if is_card { &Device::flex() } else { device };
     let model = M::from_config(&config, host)?;

@@ -112,6 +112,21 @@ impl Placement {
         tensors: CallTensors,
         forward: impl FnOnce(&M, CallTensors) -> Tensor<3>,
     ) -> Result<Tensor<3>> {
+        let forward = |model: &M, tensors| vec![forward(model, tensors)];
+        Ok(self.lists_of_tokens(model, name, tensors, forward)?.remove(0))
+    }
+
+    /// As [`Self::tokens`], for a `forward` with several results.
+    ///
+    /// # Errors
+    /// When the card fails or has too little memory.
+    pub(crate) fn lists_of_tokens<M: Model>(
+        &self,
+        model: &M,
+        name: &str,
+        tensors: CallTensors,
+        forward: impl FnOnce(&M, CallTensors) -> Vec<Tensor<3>>,
+    ) -> Result<Vec<Tensor<3>>> {
         #[cfg(feature = "cuda")]
         if self.is_card() {
             let CallTensors { texts, tokens, rows, images } = tensors;
@@ -130,9 +145,10 @@ impl Placement {
                     inputs.partition(|input| matches!(input, Operand::Matrix(_)));
                 let rows = rows.into_iter().map(Operand::into_matrix).collect();
                 let images = images.into_iter().map(Operand::into_image).collect();
-                Ok(vec![forward(model, CallTensors { texts, tokens, rows, images }).into()])
+                let results = forward(model, CallTensors { texts, tokens, rows, images });
+                Ok(results.into_iter().map(Operand::from).collect())
             })?;
-            return Ok(outputs.into_iter().next().expect("one result").into_tokens());
+            return Ok(outputs.into_iter().map(Operand::into_tokens).collect());
         }
         let _ = name;
         Ok(forward(model, tensors))

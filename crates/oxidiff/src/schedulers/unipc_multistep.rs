@@ -319,20 +319,16 @@ impl Scheduler for UniPCMultistepScheduler {
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["sigmas", "mu"], CLASS_NAME)?;
-        match (self.fields.use_dynamic_shifting, options.mu) {
-            (true, None) => {
-                return Err(Error::argument("mu", "must be given with `use_dynamic_shifting`"));
-            }
-            (false, Some(_)) => {
-                return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
-            }
-            _ => {}
+        if self.fields.use_dynamic_shifting && options.mu.is_none() {
+            return Err(Error::argument("mu", "must be given with `use_dynamic_shifting`"));
         }
+        // Pipelines give it to every scheduler; as in Python, one with a fixed shift has no use for it.
+        let mu = options.mu.filter(|_| self.fields.use_dynamic_shifting);
         let levels = match (options.sigmas, options.num_inference_steps) {
-            (Some(sigmas), _) => self.custom_levels(sigmas, options.mu)?,
+            (Some(sigmas), _) => self.custom_levels(sigmas, mu)?,
             (None, Some(count)) => {
                 possible_steps(count)?;
-                self.levels(count, options.mu)?
+                self.levels(count, mu)?
             }
             (None, None) => {
                 return Err(Error::argument("num_inference_steps", "must be given, or else `sigmas`"));

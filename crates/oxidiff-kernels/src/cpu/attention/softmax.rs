@@ -37,14 +37,16 @@ impl<V: Pod> Softmax<V> {
                 *largest = simd.max_f32s(*largest, *score);
             }
         }
-        let mut rise = f32::NEG_INFINITY;
+        let mut rises = false;
         let mut shrink = largest;
         for ((new, old), shrink) in largest.iter_mut().zip(self.largest).zip(&mut shrink) {
             *new = simd.max_f32s(simd.mul_f32s(*new, scale), old);
             *shrink = simd.sub_f32s(old, *new);
-            rise = rise.max(simd.reduce_max_f32s(simd.sub_f32s(*new, old)));
+            // Where a score is not a number, this is 0 on some processors and not a number on others.
+            let rise = simd.max_f32s(simd.sub_f32s(*new, old), simd.splat_f32s(0.0));
+            rises |= simd.reduce_max_f32s(rise) != 0.0;
         }
-        if rise > 0.0 {
+        if rises {
             for shrink in &mut shrink {
                 *shrink = exp2(simd, *shrink);
             }

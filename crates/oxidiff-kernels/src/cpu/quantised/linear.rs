@@ -27,9 +27,9 @@ const FEW_ROWS_OF_INTEGERS: usize = 24;
 /// Whether whole numbers are multiplied, however many rows there are. In single precision only those of few rows are: a file with
 /// numbers of 8 bits is as precise as activations of 8 bits, and their errors add up.
 pub(crate) fn multiplies_integers(dtype: DType) -> bool {
-    // Arm multiplies as many values of `bf16` at once.
-    let others_are_as_fast =
-        Group::in_matrix_registers() || cfg!(target_arch = "aarch64") && bf16_dot::are_there();
+    // Arm multiplies as many values of `bf16` at once as with `sdot`, but half as many as with `smmla`.
+    let is_bf16_as_fast = cfg!(target_arch = "aarch64") && bf16_dot::are_there() && !integers::in_matrices();
+    let others_are_as_fast = Group::in_matrix_registers() || is_bf16_as_fast;
     dtype != DType::F32 && integers::are_there() && !others_are_as_fast
 }
 

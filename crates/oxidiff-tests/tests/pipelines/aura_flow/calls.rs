@@ -6,7 +6,7 @@ use oxidiff::{
 
 use super::models::transformer;
 use super::{checkpoint, latents, load, recorded, text_to_image};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 use crate::fixture::{Recorded, assert_close};
 
 const TOLERANCE: f32 = 1e-3;
@@ -27,7 +27,7 @@ fn text_becomes_the_image_that_python_makes() {
 #[test]
 fn cards_make_the_image_that_python_makes() {
     let plain = text_to_image();
-    compare_calls(&recorded(""), "calls", 15, |call| {
+    compare_calls(&recorded(""), "calls", Calls::EveryFifth, |call| {
         let mut components: AuraFlowComponents = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = transformer(name);

@@ -12,12 +12,16 @@ use oxidiff::{
 use super::models::transformer;
 use super::{checkpoint, load, recorded, text_to_image};
 use crate::fixture::pictures::{blob, picture};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
 /// Makes the calls of a file with pipelines that have the parts of the checkpoint, or another transformer.
-fn compare(file: &str, least: usize, make: impl Fn(ChromaComponents) -> oxidiff::Result<DiffusionPipeline>) {
+fn compare(
+    file: &str,
+    which: impl Into<Calls>,
+    make: impl Fn(ChromaComponents) -> oxidiff::Result<DiffusionPipeline>,
+) {
     let plain = text_to_image();
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let mut components: ChromaComponents = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = transformer(name);
@@ -34,7 +38,7 @@ fn text_becomes_the_image_that_python_makes() {
 #[cfg(feature = "cuda")]
 #[test]
 fn cards_make_the_image_that_python_makes() {
-    compare("text2img", 17, |mut components| {
+    compare("text2img", Calls::EveryFifth, |mut components| {
         crate::checkpoints::place_on_card(&mut components.transformer);
         Ok(ChromaPipeline::new(components)?.into())
     });

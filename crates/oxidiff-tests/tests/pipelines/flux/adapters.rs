@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use oxidiff::{
-    FluxPipeline, FluxTextToImage, Generator, Images, LoraLoader, LoraOptions, OutputType, Pipeline, Tensor,
+    FluxPipeline, FluxTextToImage, Generator, Images, LoraLoader, LoraOptions, Model, OutputType, Pipeline,
+    Tensor,
 };
 use safetensors::tensor::TensorView;
 
 use super::{error, expect, recorded, text_to_image};
+use crate::fixture::gguf::{Plain, tensors, write_safetensors};
 use crate::fixture::{Recorded, assert_close, difference};
 
 const TOLERANCE: f32 = 1e-3;
@@ -65,6 +67,42 @@ fn write(file: &Path, tensors: &[(String, [usize; 2], Vec<f32>)]) {
         (key.clone(), TensorView::new(safetensors::Dtype::F32, shape.to_vec(), data).unwrap())
     });
     std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+/// ComfyUI writes the changes to CLIP beside those of the transformer, and trainers changed biases.
+#[test]
+fn what_stands_beside_the_transformer_is_read_or_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, known) = (folder.path().join("lora.safetensors"), recorded("lora/comfy.safetensors"));
+    let plain = text_to_image();
+    let expected = latents(&mut with_lora(&plain, &known).unwrap());
+    let with = |others: Vec<(String, [usize; 2])>| {
+        let mut all = tensors(&known);
+        assert!(all.keys().any(|key| key.contains("double_blocks")));
+        for (key, shape) in others {
+            let values = (0..shape[0] * shape[1]).map(|index| (index % 7) as f32 / 3.0 - 1.0);
+            all.insert(key, Plain { shape: shape.into(), values: values.collect() });
+        }
+        write_safetensors(&all, &file);
+        with_lora(&plain, &file).unwrap()
+    };
+    let mut biased = with(vec![("lora_unet_double_blocks_0_img_attn_proj.diff_b".into(), [1, 16])]);
+    assert_eq!(difference(latents(&mut biased), expected), 0.0);
+
+    let query = "text_model.encoder.layers.0.self_attn.q_proj";
+    let width = plain.text_encoder.as_ref().unwrap().config().hidden_size;
+    let matrices = |model: &str, down: &str, up: &str| {
+        vec![(format!("{model}{query}.{down}"), [2, width]), (format!("{model}{query}.{up}"), [width, 2])]
+    };
+    let comfy = "text_encoders.clip_l.transformer.";
+    let comfy = with(matrices(comfy, "lora_down.weight", "lora_up.weight"));
+    let diffusers = with(matrices("text_encoder.", "lora_A.weight", "lora_B.weight"));
+    for pipeline in [&comfy, &diffusers] {
+        let adapters = pipeline.get_list_adapters();
+        assert!(adapters.contains(&("text_encoder", vec!["adapter"])), "{adapters:?}");
+    }
+    let [comfy, diffusers] = [comfy, diffusers].map(|mut pipeline| latents(&mut pipeline));
+    assert_eq!(difference(comfy, diffusers), 0.0);
 }
 
 /// In their authors' layout, one matrix makes queries, keys, values and the input of the feed-forward.

@@ -15,17 +15,17 @@ use oxidiff::{
 use super::models::{controlnet, transformer};
 use super::{checkpoint, load, recorded, text_to_image};
 use crate::fixture::pictures::{blob, picture};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
 /// Makes the calls of a file with pipelines that have the parts of the checkpoint, or another transformer, and ControlNets.
 fn compare(
     file: &str,
-    least: usize,
+    which: impl Into<Calls>,
     make: impl Fn(FluxComponents, Option<FluxControlNet>) -> oxidiff::Result<DiffusionPipeline>,
 ) {
     let plain = text_to_image();
     let usual = ["fill", "control"].into_iter().find(|name| file.split('_').next() == Some(name));
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let mut components: FluxComponents = (*plain).clone();
         if let Some(name) = call.transformer.as_deref().or(usual) {
             let transformer: FluxTransformer2DModel = transformer(name);
@@ -65,9 +65,14 @@ recorded_calls! {
 #[cfg(feature = "cuda")]
 #[test]
 fn cards_make_the_image_that_python_makes() {
-    compare("text2img", 18, |mut components, _| {
+    compare("text2img", Calls::EveryFifth, |mut components, _| {
         crate::checkpoints::place_on_card(&mut components.transformer);
         Ok(FluxPipeline::new(components)?.into())
+    });
+    compare("controlnet", Calls::EveryFifth, |mut components, nets| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        let nets = crate::checkpoints::on_card(nets.expect("each call has one").nets());
+        Ok(FluxControlNetPipeline::new(components, FluxControlNet::of(nets)?)?.into())
     });
 }
 

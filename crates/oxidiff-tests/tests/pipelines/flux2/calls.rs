@@ -9,13 +9,13 @@ use oxidiff::{
 
 use super::{checkpoint, klein, recorded};
 use crate::fixture::pictures::{blob, picture};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
 fn compare<P: Pipeline>(file: &str, least: usize) {
     compare_with::<P>(file, least, &LoadOptions::default());
 }
 
-fn compare_with<P: Pipeline>(file: &str, least: usize, options: &LoadOptions) {
+fn compare_with<P: Pipeline>(file: &str, which: impl Into<Calls>, options: &LoadOptions) {
     let folder = checkpoint();
     let load = || -> DiffusionPipeline {
         let name = folder.path().to_str().unwrap();
@@ -29,7 +29,7 @@ fn compare_with<P: Pipeline>(file: &str, least: usize, options: &LoadOptions) {
     std::fs::write(&index, text.replace("\"is_distilled\": false", "\"is_distilled\": true")).unwrap();
     let distilled = load();
     assert_eq!(distilled.config()["is_distilled"], true);
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let pipeline = if call.distilled { &distilled } else { &base };
         let pipeline = pipeline.to_class(P::CLASS_NAME).unwrap();
         assert_eq!(pipeline.class_name(), P::CLASS_NAME);
@@ -47,7 +47,7 @@ fn text_and_images_become_the_image_that_python_makes() {
 #[test]
 fn cards_make_the_image_that_python_makes() {
     let options = LoadOptions { device: oxidiff::interpreter(), ..Default::default() };
-    compare_with::<Flux2KleinPipeline>("text2img", 18, &options);
+    compare_with::<Flux2KleinPipeline>("text2img", Calls::EveryFifth, &options);
 }
 
 #[test]

@@ -9,16 +9,16 @@ use oxidiff::{
 };
 
 use super::{checkpoint, controlnet, recorded, short_call, text_to_image, transformer};
-use crate::fixture::recorded_calls::{RecordedCall, compare_calls};
+use crate::fixture::recorded_calls::{Calls, RecordedCall, compare_calls};
 
 /// Makes the calls of a file with pipelines that have the parts of the checkpoint, or another transformer.
 fn compare(
     file: &str,
-    least: usize,
+    which: impl Into<Calls>,
     make: impl Fn(HunyuanDiTComponents, &RecordedCall) -> oxidiff::Result<DiffusionPipeline>,
 ) {
     let plain = text_to_image();
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let mut components: HunyuanDiTComponents = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = transformer(name);
@@ -35,11 +35,11 @@ fn text_becomes_the_image_that_python_makes() {
 #[cfg(feature = "cuda")]
 #[test]
 fn cards_make_the_image_that_python_makes() {
-    compare("text2img", 23, |mut components, _| {
+    compare("text2img", Calls::EveryFifth, |mut components, _| {
         crate::checkpoints::place_on_card(&mut components.transformer);
         Ok(HunyuanDiTPipeline::new(components)?.into())
     });
-    compare("pag", 7, |mut components, _| {
+    compare("pag", Calls::EveryFifth, |mut components, _| {
         crate::checkpoints::place_on_card(&mut components.transformer);
         Ok(HunyuanDiTPAGPipeline::new(components)?.into())
     });

@@ -8,7 +8,7 @@ use oxidiff::{
 
 use super::models::transformer;
 use super::{call, checkpoint, latents_of, recorded, text_to_image};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 use crate::fixture::{assert_close, difference};
 
 #[test]
@@ -27,7 +27,7 @@ fn text_becomes_the_image_that_python_makes() {
 #[test]
 fn cards_make_the_image_that_python_makes() {
     let plain = text_to_image();
-    compare_calls(&recorded(""), "text2img", 22, |call| {
+    compare_calls(&recorded(""), "text2img", Calls::EveryFifth, |call| {
         let mut components: Lumina2Components = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = transformer(name);

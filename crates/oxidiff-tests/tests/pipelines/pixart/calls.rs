@@ -8,7 +8,7 @@ use oxidiff::{
 use super::models::transformer;
 use super::{checkpoint, latents, load, recorded, short, text_to_image};
 use crate::fixture::difference;
-use crate::fixture::recorded_calls::{RecordedCall, compare_calls};
+use crate::fixture::recorded_calls::{Calls, RecordedCall, compare_calls};
 
 /// The parts of the checkpoint, with the transformer that a call names.
 fn parts(plain: &PixArtAlphaPipeline, call: &RecordedCall) -> PixArtComponents {
@@ -31,7 +31,7 @@ fn alpha_makes_the_image_that_python_makes() {
 #[test]
 fn cards_make_the_image_that_python_makes() {
     let plain = text_to_image();
-    compare_calls(&recorded(""), "alpha", 17, |call| {
+    compare_calls(&recorded(""), "alpha", Calls::EveryFifth, |call| {
         let mut parts = parts(&plain, call);
         crate::checkpoints::place_on_card(&mut parts.transformer);
         PixArtAlphaPipeline::new(parts).unwrap().into()

@@ -13,16 +13,16 @@ use oxidiff::{
 use super::models::{controlnet, transformer};
 use super::{checkpoint, load, recorded, text_to_image};
 use crate::fixture::pictures::{blob, picture};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
 /// Makes the calls of a file with pipelines that have the parts of the checkpoint, or another transformer, and ControlNets.
 fn compare(
     file: &str,
-    least: usize,
+    which: impl Into<Calls>,
     make: impl Fn(QwenImageComponents, Option<QwenImageControlNet>) -> oxidiff::Result<DiffusionPipeline>,
 ) {
     let plain = text_to_image();
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let mut components: QwenImageComponents = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = transformer(name);
@@ -58,10 +58,15 @@ fn cards_make_the_image_that_python_makes() {
     let folder = checkpoint();
     let options = oxidiff::LoadOptions { device: oxidiff::interpreter(), ..Default::default() };
     let on_card = QwenImagePipeline::from_pretrained_with(folder.path().to_str().unwrap(), &options).unwrap();
-    compare("text2img", 19, |mut components, _| {
+    compare("text2img", Calls::EveryFifth, |mut components, _| {
         crate::checkpoints::place_on_card(&mut components.transformer);
         components.vae = on_card.vae.clone();
         Ok(QwenImagePipeline::new(components)?.into())
+    });
+    compare("controlnet", Calls::EveryFifth, |mut components, nets| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        let nets = crate::checkpoints::on_card(nets.expect("each call has one").nets());
+        Ok(QwenImageControlNetPipeline::new(components, QwenImageControlNet::of(nets)?)?.into())
     });
 }
 

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use oxidiff::{
-    AUTO_PIPELINES, AutoPipeline, DiffusionPipeline, Pipeline, SD3ControlNet,
+    AUTO_PIPELINES, AutoPipeline, DiffusionPipeline, Pipeline, SD3ControlNet, SD3ControlNetModel,
     StableDiffusion3ControlNetInpaintingPipeline, StableDiffusion3ControlNetPipeline,
     StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
 };
 
 use super::models::{controlnet, transformer};
 use super::{checkpoint, load, recorded};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
-fn compare<P: Pipeline>(file: &str, least: usize) {
+fn compare<P: Pipeline>(file: &str, which: impl Into<Calls>) {
     let folder = checkpoint();
     let plain: DiffusionPipeline = load::<StableDiffusion3Pipeline>(folder.path()).unwrap().into();
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         if let Some(name) = &call.transformer {
             let mut pipeline = load::<StableDiffusion3InpaintPipeline>(folder.path()).unwrap();
             pipeline.transformer = transformer(name);
@@ -51,8 +51,14 @@ fn cards_make_the_image_that_python_makes() {
         StableDiffusion3Pipeline::from_pretrained_with(folder.path().to_str().unwrap(), &options).unwrap();
     pipeline.set_progress_bar(false);
     let pipeline: DiffusionPipeline = pipeline.into();
-    compare_calls(&recorded(""), "text2img", 17, |_| {
+    compare_calls(&recorded(""), "text2img", Calls::EveryFifth, |_| {
         pipeline.to_class(StableDiffusion3Pipeline::CLASS_NAME).unwrap()
+    });
+    compare_calls(&recorded(""), "control", Calls::EveryFifth, |call| {
+        let nets: Vec<SD3ControlNetModel> =
+            call.controlnet.as_ref().unwrap().split('+').map(controlnet).collect();
+        let nets = SD3ControlNet::of(crate::checkpoints::on_card(&nets)).unwrap();
+        AUTO_PIPELINES[0].from_pipe_with_controlnet(&pipeline, nets).unwrap()
     });
 }
 
@@ -68,7 +74,7 @@ fn images_are_inpainted_as_in_python() {
 
 #[test]
 fn images_follow_others_as_in_python() {
-    compare::<StableDiffusion3ControlNetPipeline>("control", 6);
+    compare::<StableDiffusion3ControlNetPipeline>("control", 7);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn blocks_are_left_out_and_controlled_as_in_python() {
 #[test]
 fn what_controlnets_add_is_what_they_add_in_python() {
     let base = transformer("plain");
-    for name in ["plain", "masked", "blind"] {
+    for name in ["plain", "masked", "blind", "short"] {
         let net = controlnet(name);
         let reads_text = net.config().joint_attention_dim.is_some();
         let inputs = SD3ControlNetInputs {

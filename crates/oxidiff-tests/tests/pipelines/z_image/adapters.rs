@@ -6,7 +6,8 @@ use oxidiff::{
 };
 
 use super::{error, expect, recorded, text_to_image};
-use crate::fixture::{Recorded, assert_close};
+use crate::fixture::gguf::{Plain, tensors, write_safetensors};
+use crate::fixture::{Recorded, assert_close, difference};
 
 const TOLERANCE: f32 = 1e-3;
 
@@ -47,6 +48,45 @@ fn adapters_change_the_transformer_as_in_python() {
         pipeline.unload_lora_weights();
         assert_close("unloaded", latents(&mut pipeline), none.clone(), 0.0);
     }
+}
+
+/// Layouts that differ from a recorded one by their names.
+#[test]
+fn names_of_other_trainers_are_known() {
+    let plain = text_to_image();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lora.safetensors");
+    let changed = |file: &std::path::Path| {
+        let mut pipeline = plain.clone();
+        pipeline.load_lora_weights(file.to_str().unwrap(), &LoraOptions::default()).unwrap();
+        latents(&mut pipeline)
+    };
+    let known = recorded("lora/diffusers.safetensors");
+    let stored = tensors(&known);
+    assert!(stored.keys().any(|key| key.contains(".attention.to_q.lora_A.weight")));
+    let renamed = |rename: &dyn Fn(&str) -> String| {
+        stored.iter().map(|(key, tensor)| (rename(key), tensor.clone())).collect()
+    };
+    let down_up = |key: &str| key.replace("lora_A", "lora.down").replace("lora_B", "lora.up");
+    let dotted = renamed(&|key| {
+        let key = down_up(key).replace("transformer.", "diffusion_model.");
+        ["q", "k", "v"].into_iter().fold(key, |key, part| {
+            key.replace(&format!(".attention.to_{part}."), &format!(".attention.to.{part}."))
+        })
+    });
+    write_safetensors(&dotted, &file);
+    assert_eq!(difference(changed(&file), changed(&known)), 0.0);
+    // Without the name of a model, with an alpha that is each layer's rank.
+    let mut bare: std::collections::BTreeMap<String, Plain> =
+        renamed(&|key| key.trim_start_matches("transformer.").to_owned());
+    for (key, down) in &stored {
+        if let Some(module) = key.strip_suffix(".lora_A.weight") {
+            let alpha = Plain { shape: Vec::new(), values: vec![down.shape[0] as f32] };
+            bare.insert(format!("{}.alpha", module.trim_start_matches("transformer.")), alpha);
+        }
+    }
+    write_safetensors(&bare, &file);
+    assert_eq!(difference(changed(&file), changed(&known)), 0.0);
 }
 
 #[test]

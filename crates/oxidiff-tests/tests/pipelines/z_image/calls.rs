@@ -9,12 +9,12 @@ use oxidiff::{
 
 use super::models::controlnet;
 use super::{checkpoint, load, recorded};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
-fn compare<P: Pipeline>(file: &str, least: usize) {
+fn compare<P: Pipeline>(file: &str, which: impl Into<Calls>) {
     let folder = checkpoint();
     let plain: DiffusionPipeline = load::<ZImagePipeline>(folder.path()).unwrap().into();
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let pipeline = match &call.controlnet {
             Some(name) => {
                 let task = match P::CLASS_NAME {
@@ -44,7 +44,9 @@ fn cards_make_the_image_that_python_makes() {
         ZImagePipeline::from_pretrained_with(folder.path().to_str().unwrap(), &options).unwrap();
     pipeline.set_progress_bar(false);
     let pipeline: DiffusionPipeline = pipeline.into();
-    compare_calls(&recorded(""), "text2img", 16, |_| pipeline.to_class(ZImagePipeline::CLASS_NAME).unwrap());
+    compare_calls(&recorded(""), "text2img", Calls::EveryFifth, |_| {
+        pipeline.to_class(ZImagePipeline::CLASS_NAME).unwrap()
+    });
 }
 
 #[test]

@@ -3,26 +3,30 @@
 use super::layer::{DOWN, NAMES, PEFT_MAGNITUDE, UP};
 use super::{ALPHA, LoraTarget};
 
-/// Whether a key without `lora` in it can belong to an adapter of a transformer.
-pub(super) fn is_of_transformer(key: &str) -> bool {
-    let has_prefix = ["transformer.", "diffusion_model."].iter().any(|prefix| key.starts_with(prefix));
-    has_prefix && key.rsplit_once('.').is_some_and(|(_, name)| name == ALPHA || NAMES.contains(&name))
+/// Whether a key without `lora` in it can belong to an adapter.
+pub(super) fn is_of_adapter(key: &str) -> bool {
+    key.rsplit_once('.').is_some_and(|(_, name)| name == ALPHA || NAMES.contains(&name))
+}
+
+/// Whether a tensor is added to a weight or a bias as a whole.
+pub(super) fn is_full_change(key: &str) -> bool {
+    key.ends_with(".diff") || key.ends_with(".diff_b")
 }
 
 /// The layer that a key belongs to, and the name of its tensor in kohya's layout, or PEFT's name for the lengths of DoRA.
 pub(super) fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
     let key = key.replace(".processor.", ".").replace(".default.", ".");
-    if target == LoraTarget::Transformer {
+    let key = match target {
+        LoraTarget::UNet | LoraTarget::TextEncoder2 | LoraTarget::Transformer => &key,
+        LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
+    };
+    if matches!(target, LoraTarget::Transformer | LoraTarget::TextEncoder) {
         for name in NAMES.into_iter().chain([ALPHA]) {
             if let Some(module) = key.strip_suffix(name).and_then(|module| module.strip_suffix('.')) {
                 return Some((module.to_owned(), name));
             }
         }
     }
-    let key = match target {
-        LoraTarget::UNet | LoraTarget::TextEncoder2 | LoraTarget::Transformer => &key,
-        LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
-    };
     for (suffix, name) in [
         (".lora_A.weight", DOWN),
         (".lora_B.weight", UP),

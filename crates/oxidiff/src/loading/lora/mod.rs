@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use self::alpha::{most_common, scalar};
 pub(crate) use self::choose_file::guess_file;
-use self::keys::{is_of_transformer, split_key};
+use self::keys::{is_full_change, is_of_adapter, split_key};
 use self::layer::{DOWN, NAMES, Parts, UP};
 pub(crate) use self::layer::{
     Lengthened, LoraLayer, StoredChange, StoredFactor, StoredMagnitude, StoredProduct, Trainer,
@@ -77,7 +77,9 @@ impl LoraTarget {
                 let names = [self.name(), "diffusion_model", "base_model.model"];
                 Some(names.into_iter().find_map(after).unwrap_or(key))
             }
-            _ => after(self.name()),
+            // ComfyUI's name of the smaller CLIP.
+            Self::TextEncoder => after(self.name()).or_else(|| after("text_encoders.clip_l.transformer")),
+            Self::UNet | Self::TextEncoder2 => after(self.name()),
         }
     }
 
@@ -125,12 +127,20 @@ impl LoraFile {
     /// # Errors
     /// When the tensors are not those of a LoRA, or of an unsupported kind.
     pub(crate) fn new(tensors: StateDict) -> Result<Self> {
+        // Trainers of FLUX.1 write changed biases and norms beside the LoRA, often of zeros. As in Python, these are left out.
+        let of_flux =
+            tensors.keys().any(|key| key.contains("double_blocks") || key.contains("single_blocks"));
+        let is_known =
+            |key: &str| key.contains("lora") || is_of_adapter(key) || of_flux && is_full_change(key);
         for (mark, kind) in [
             ("oft_", "OFT (orthogonal fine-tuning)"),
             ("lora_B.bias", "LoRA with a bias"),
             ("diff_b", "full fine-tuning"),
             ("on_input", "IA³ (scaling of activations)"),
         ] {
+            if of_flux && mark == "diff_b" {
+                continue;
+            }
             if let Some(key) = tensors.keys().find(|key| key.contains(mark)) {
                 let what = format!("`{}`, an adapter by {kind}", tensors.origin());
                 let why = format!("the tensor `{key}` belongs neither to a LoRA nor to a LoHa, LoKr or DoRA");
@@ -142,7 +152,7 @@ impl LoraFile {
         if tensors.is_empty() {
             return Err(tensors.error("not a LoRA: the file has no tensors"));
         }
-        if let Some(key) = tensors.keys().find(|key| !key.contains("lora") && !is_of_transformer(key)) {
+        if let Some(key) = tensors.keys().find(|key| !is_known(key)) {
             return Err(
                 tensors.error(format!("not a LoRA: the name of the tensor `{key}` does not contain `lora`"))
             );
@@ -272,6 +282,9 @@ impl LoraFile {
                 "lora.up.weight" | "lora_B.weight" => UP,
                 part => part,
             };
+            if is_full_change(key) {
+                continue;
+            }
             if part != ALPHA && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }

@@ -24,6 +24,12 @@ pub(super) fn canonical(module: String, weights: &BTreeMap<String, Vec<usize>>) 
     if let Some(rest) = module.strip_prefix(FORMER_BLOCKS) {
         return format!("transformer_blocks.{rest}");
     }
+    // A layout of Z-Image, whose converter took all underscores for dots.
+    for (dotted, name) in [(".to.q", ".to_q"), (".to.k", ".to_k"), (".to.v", ".to_v")] {
+        if let Some(block) = module.strip_suffix(dotted) {
+            return format!("{block}{name}");
+        }
+    }
     match module.strip_suffix(".out") {
         Some(block) => format!("{block}{OUT}"),
         None => module,

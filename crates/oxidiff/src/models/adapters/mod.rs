@@ -125,7 +125,7 @@ impl Default for Adapters {
 }
 
 impl Adapters {
-    /// Adds an adapter, which becomes the only active one.
+    /// Adds an adapter, which becomes the only active one. As in PEFT, those that are fused are taken out of the weights, with a warning.
     ///
     /// # Errors
     /// When the name is taken, the file does not hold what its header says, or a value is not finite.
@@ -134,6 +134,13 @@ impl Adapters {
         let mut loaded = BTreeMap::new();
         for (key, layer) in layers {
             loaded.insert(key.clone(), Layer::load(key, layer, device)?);
+        }
+        if !self.fused.is_empty() {
+            let fused = self.fused().join("`, `");
+            tracing::warn!(
+                "loading `{name}` takes `{fused}` out of the weights: unload fused adapters first to keep them there"
+            );
+            self.fused.clear();
         }
         for adapter in &mut self.list {
             adapter.active = false;
@@ -177,7 +184,8 @@ impl Adapters {
     }
 
     pub(crate) fn set_enabled(&mut self, enabled: bool) {
-        self.enabled = enabled;
+        // Without adapters, there is nothing that stays disabled.
+        self.enabled = enabled || self.list.is_empty();
         if !enabled {
             self.fused.clear();
         }
@@ -207,6 +215,7 @@ impl Adapters {
             return Err(Error::argument("adapter_names", message));
         }
         self.list.retain(|adapter| !names.contains(&adapter.name.as_str()));
+        self.enabled |= self.list.is_empty();
         // In PEFT, there is always an active adapter.
         let none_active = self.list.iter().all(|adapter| !adapter.active);
         if let Some(first) = self.list.first_mut().filter(|_| none_active) {

@@ -43,6 +43,7 @@ pub struct Gemma2Config {
     pub num_hidden_layers: usize,
     pub num_key_value_heads: usize,
     /// Scores are divided by the root of this number, instead of that of the length of a head.
+    #[serde(serialize_with = "whole_where_it_is")]
     pub query_pre_attn_scalar: f64,
     pub rms_norm_eps: f64,
     /// θ and the kind of the rotary embedding, as transformers 5 writes them.
@@ -61,6 +62,17 @@ pub struct Gemma2Config {
     /// Fields that this class does not know; they are kept.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// Writes a whole number without a decimal point: transformers 5 refuses `256.0` where it expects an integer.
+fn whole_where_it_is<S: serde::Serializer>(
+    number: &f64,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match *number as i64 {
+        whole if whole as f64 == *number => serializer.serialize_i64(whole),
+        _ => serializer.serialize_f64(*number),
+    }
 }
 
 impl Default for Gemma2Config {

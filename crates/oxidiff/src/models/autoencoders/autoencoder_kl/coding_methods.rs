@@ -76,6 +76,16 @@ macro_rules! coding_methods {
                         format!("is {height}x{width}, smaller than {0}x{0} pixels", self.scale_factor());
                     return Err($crate::error::Error::argument("image", message));
                 }
+                let tiles = self.tiles_of_images();
+                let [last_height, last_width] = tiles.last([height, width]);
+                let in_tiles = self.use_tiling && tiles.are_needed(&image);
+                if in_tiles && last_height.min(last_width) < self.scale_factor() {
+                    let message = format!(
+                        "is {height}x{width}; its last tile is {last_height}x{last_width}, smaller than {0}x{0} pixels",
+                        self.scale_factor()
+                    );
+                    return Err($crate::error::Error::argument("image", message));
+                }
                 let image = image.cast(self.dtype());
                 let moments = $crate::models::autoencoders::slicing::code_batch(
                     <Self as $crate::models::model::Model>::CLASS_NAME,
@@ -123,10 +133,7 @@ macro_rules! coding_methods {
                         }
                     })
                 };
-                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles::squares(
-                    self.sample_tile(),
-                    self.latent_tile(),
-                );
+                let tiles = self.tiles_of_images();
                 if self.use_tiling && tiles.are_needed(&image) {
                     tiles.map(image, encode)
                 } else {
@@ -155,6 +162,13 @@ macro_rules! coding_methods {
                 } else {
                     decode(latent)
                 }
+            }
+
+            fn tiles_of_images(&self) -> $crate::models::autoencoders::autoencoder_kl::tiles::Tiles {
+                $crate::models::autoencoders::autoencoder_kl::tiles::Tiles::squares(
+                    self.sample_tile(),
+                    self.latent_tile(),
+                )
             }
 
             /// The side of a tile in pixels of the image.

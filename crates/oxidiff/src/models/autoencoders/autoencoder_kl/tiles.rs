@@ -33,6 +33,11 @@ impl Tiles {
         height > self.from[0] || width > self.from[1]
     }
 
+    /// Height and width of the last tile of an image with these.
+    pub(in crate::models::autoencoders) fn last(&self, sides: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| (sides[axis] - 1) % self.stride[axis] + 1)
+    }
+
     /// The result of `code` for an image, computed tile by tile.
     pub(in crate::models::autoencoders) fn map(
         &self,

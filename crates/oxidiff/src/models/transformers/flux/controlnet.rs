@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::attention;
+use oxidiff_kernels::{Pairs, attention};
 
 use super::condition::ConditionEmbedding;
 use super::double_block::DoubleBlock;
@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::controlnets::ControlNetConditioningEmbedding;
 use crate::models::layers::linear::{Embedding, Linear};
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 
 /// The channels of the layers that embed pixels.
@@ -56,6 +58,8 @@ pub struct FluxControlNetModel {
     controlnet_x_embedder: Linear,
     #[module(skip)]
     config: FluxControlNetConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for FluxControlNetModel {
@@ -86,12 +90,15 @@ impl Model for FluxControlNetModel {
                 .map(|channels| ControlNetConditioningEmbedding::init(3, &HINT_CHANNELS, channels, device)),
             controlnet_x_embedder: linear(config.in_channels, dim).with_normal_weights(0.0),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &FluxControlNetConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -169,33 +176,68 @@ impl FluxControlNetModel {
     fn samples(&self, call: &FluxControlNetInputs<'_>) -> Result<FluxControlSamples> {
         let (dtype, device, inputs) = (self.dtype(), self.device(), &call.inputs);
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let condition = self.time_text_embed.forward(&ConditionEmbedding::raw(inputs, &device, dtype));
-        let mut image = self.x_embedder.forward(on_device(&inputs.hidden_states));
-        image = image + self.controlnet_x_embedder.forward(self.followed(call)?);
-        let mut text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
         let mut places = inputs.txt_ids.to_vec();
-        if let (Some(modes), Some(embedder)) = (call.controlnet_mode, &self.controlnet_mode_embedder) {
-            let mode = embedder.rows(modes, "controlnet_mode", &device)?.unsqueeze_dim::<3>(1);
-            text = Tensor::cat(vec![mode, text], 1);
-            places.insert(0, places[0]);
-        }
+        let mode = match (call.controlnet_mode, &self.controlnet_mode_embedder) {
+            (Some(modes), Some(embedder)) => {
+                places.insert(0, places[0]);
+                Some(embedder.rows(modes, "controlnet_mode", &device)?.unsqueeze_dim::<3>(1))
+            }
+            _ => None,
+        };
         let rotary = rotary(self.config.axes_dims_rope, &places, inputs.img_ids, &device);
-        let scaled = |layer: &Linear, x: Tensor<3>| layer.forward(x) * call.conditioning_scale;
+        let raw = ConditionEmbedding::raw(inputs, &device, dtype);
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: [on_device(&inputs.hidden_states), self.followed(call)?]
+                .into_iter()
+                .chain(mode)
+                .collect(),
+            rows: [rotary.tables().to_vec(), raw].concat(),
+            ..Default::default()
+        };
+        let blocks = self.transformer_blocks.len();
+        let samples = self.placement.lists_of_tokens(self, "", tensors, |model, tensors| {
+            let CallTensors { mut texts, mut tokens, mut rows, .. } = tensors;
+            let raw = rows.split_off(2);
+            let rotary = RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
+            let mode = tokens.split_off(2).pop();
+            let images = tokens.try_into().expect("the image, and the one to follow");
+            model.follow(images, texts.remove(0), mode, &raw, &rotary)
+        })?;
+        let mut blocks_samples: Vec<Tensor<3>> =
+            samples.into_iter().map(|sample| sample * call.conditioning_scale).collect();
+        let single_blocks = blocks_samples.split_off(blocks);
+        Ok(FluxControlSamples { blocks: blocks_samples, single_blocks, repeat: self.takes_pixels() })
+    }
 
-        let mut samples = FluxControlSamples { repeat: self.takes_pixels(), ..Default::default() };
+    /// What the layers after all blocks make of the tokens of the image and of the one to follow.
+    fn follow(
+        &self,
+        [image, followed]: [Tensor<3>; 2],
+        text: Tensor<3>,
+        mode: Option<Tensor<3>>,
+        raw: &[Tensor<2>],
+        rotary: &RotaryEmbedding,
+    ) -> Vec<Tensor<3>> {
+        let condition = self.time_text_embed.forward(raw);
+        let mut image = self.x_embedder.forward(image) + self.controlnet_x_embedder.forward(followed);
+        let mut text = self.context_embedder.forward(text);
+        if let Some(mode) = mode {
+            text = Tensor::cat(vec![mode, text], 1);
+        }
+        let mut samples = Vec::new();
         for (block, layer) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
             [text, image] =
-                block.forward([text, image], &block.modulations(&condition), &rotary, &[], attention);
-            samples.blocks.push(scaled(layer, image.clone()));
+                block.forward([text, image], &block.modulations(&condition), rotary, &[], attention);
+            samples.push(layer.forward(image.clone()));
         }
         let (text_tokens, image_tokens) = (text.dims()[1], image.dims()[1]);
         let mut both = Tensor::cat(vec![text, image], 1);
         for (block, layer) in self.single_transformer_blocks.iter().zip(&self.controlnet_single_blocks) {
-            both = block.forward(both, &block.modulation(&condition), &rotary, attention);
-            let image = both.clone().narrow(1, text_tokens, image_tokens);
-            samples.single_blocks.push(scaled(layer, image));
+            both = block.forward(both, &block.modulation(&condition), rotary, attention);
+            samples.push(layer.forward(both.clone().narrow(1, text_tokens, image_tokens)));
         }
-        Ok(samples)
+        samples
     }
 
     /// The tokens of the image to follow.

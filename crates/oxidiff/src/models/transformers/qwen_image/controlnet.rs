@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::Pairs;
 
 use super::block::{Block, Conditions};
 use super::inputs::Taken;
@@ -12,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// What a [`QwenImageControlNetModel`] is called with.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct QwenImageControlNetModel {
     controlnet_x_embedder: Linear,
     #[module(skip)]
     config: QwenImageControlNetConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for QwenImageControlNetModel {
@@ -60,12 +65,15 @@ impl Model for QwenImageControlNetModel {
             controlnet_blocks: (0..config.num_layers).map(|_| silent(dim)).collect(),
             controlnet_x_embedder: silent(config.condition_features()),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &QwenImageControlNetConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -120,21 +128,45 @@ impl QwenImageControlNetModel {
     fn samples(&self, call: &QwenImageControlNetInputs<'_>) -> Result<Vec<Tensor<3>>> {
         let (dtype, device, inputs) = (self.dtype(), self.device(), &call.inputs);
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let conditions = Conditions {
-            time: self.time_text_embed.forward(TimeEmbedding::raw(inputs.timestep, &device, dtype), None),
-            clean: None,
-            rotary: inputs.places(false).rotary(self.config.axes_dims_rope, &device),
-            mask: inputs.text_mask(),
+        let rotary = inputs.places(false).rotary(self.config.axes_dims_rope, &device);
+        let raw = TimeEmbedding::raw(inputs.timestep, &device, dtype);
+        let mask = inputs.text_mask();
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: [&inputs.hidden_states, &call.controlnet_cond].map(on_device).into(),
+            rows: rotary.tables().into_iter().chain([raw]).collect(),
+            ..Default::default()
         };
-        let mut image = self.img_in.forward(on_device(&inputs.hidden_states));
-        image = image + self.controlnet_x_embedder.forward(on_device(&call.controlnet_cond));
-        let text = self.txt_norm.forward(on_device(&inputs.encoder_hidden_states));
-        let mut text = self.txt_in.forward(text);
+        let name = format!("{mask:?}");
+        let samples = self.placement.lists_of_tokens(self, &name, tensors, |model, tensors| {
+            let CallTensors { mut texts, tokens, mut rows, .. } = tensors;
+            let raw = rows.remove(2);
+            let conditions = Conditions {
+                time: model.time_text_embed.forward(raw, None),
+                clean: None,
+                rotary: RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours),
+                mask,
+            };
+            let images = tokens.try_into().expect("the image, and the one to follow");
+            model.follow(images, texts.remove(0), &conditions)
+        })?;
+        Ok(samples.into_iter().map(|sample| sample * call.conditioning_scale).collect())
+    }
+
+    /// What the layers after all blocks make of the tokens of the image and of the one to follow.
+    fn follow(
+        &self,
+        [image, followed]: [Tensor<3>; 2],
+        text: Tensor<3>,
+        conditions: &Conditions,
+    ) -> Vec<Tensor<3>> {
+        let mut image = self.img_in.forward(image) + self.controlnet_x_embedder.forward(followed);
+        let mut text = self.txt_in.forward(self.txt_norm.forward(text));
         let mut samples = Vec::with_capacity(self.transformer_blocks.len());
         for (block, layer) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
-            [text, image] = block.forward([text, image], &conditions);
-            samples.push(layer.forward(image.clone()) * call.conditioning_scale);
+            [text, image] = block.forward([text, image], conditions);
+            samples.push(layer.forward(image.clone()));
         }
-        Ok(samples)
+        samples
     }
 }

@@ -12,7 +12,8 @@ use super::{SD3ControlNetConfig, SD3Transformer2DModel, Sizes};
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::linear::Linear;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// Says what to add to the blocks of a [`SD3Transformer2DModel`] so that it follows an image.
 #[derive(Module, Debug)]
@@ -25,6 +26,8 @@ pub struct SD3ControlNetModel {
     pos_embed_input: PatchEmbed,
     #[module(skip)]
     config: SD3ControlNetConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[expect(clippy::large_enum_variant, reason = "a model has one or two dozen of them")]
@@ -82,12 +85,15 @@ impl Model for SD3ControlNetModel {
             controlnet_blocks: (0..config.num_layers).map(|_| Linear::init(dim, dim, true, device)).collect(),
             pos_embed_input: PatchEmbed::init(&sizes, config.condition_channels(), false, device),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &SD3ControlNetConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -151,7 +157,7 @@ impl SD3ControlNetModel {
         let text = inputs.encoder_hidden_states.as_ref();
         check_conditions(&sizes, batch, text, &inputs.pooled_projections, inputs.timestep)?;
         let tokens = self.tokens(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.samples(inputs, tokens)))
+        call(Self::CLASS_NAME, &self.device(), || self.samples(inputs, tokens))
     }
 
     /// The tokens of the latents, of this model or of the transformer.
@@ -174,22 +180,35 @@ impl SD3ControlNetModel {
         Ok(tokens.to_device(&self.device()).cast(self.dtype()))
     }
 
-    fn samples(&self, inputs: &SD3ControlNetInputs<'_>, tokens: Tensor<3>) -> Vec<Tensor<3>> {
+    fn samples(&self, inputs: &SD3ControlNetInputs<'_>, tokens: Tensor<3>) -> Result<Vec<Tensor<3>>> {
         let (dtype, device) = (self.dtype(), self.device());
-        let condition = self.time_text_embed.forward(ConditionEmbedding::raw(
-            inputs.timestep,
-            &inputs.pooled_projections,
-            &device,
-            dtype,
-        ));
-        let followed = inputs.controlnet_cond.clone().to_device(&device).cast(dtype);
-        let mut image = tokens + self.pos_embed_input.forward(followed);
-        let mut text = match (&inputs.encoder_hidden_states, &self.context_embedder) {
-            (Some(text), Some(embedder)) => {
-                Some(embedder.forward(text.clone().to_device(&device).cast(dtype)))
-            }
-            _ => None,
+        let text = inputs.encoder_hidden_states.as_ref().filter(|_| self.context_embedder.is_some());
+        let tensors = CallTensors {
+            texts: text.map(|text| text.clone().to_device(&device).cast(dtype)).into_iter().collect(),
+            tokens: vec![tokens],
+            rows: ConditionEmbedding::raw(inputs.timestep, &inputs.pooled_projections, &device, dtype).into(),
+            images: vec![inputs.controlnet_cond.clone().to_device(&device).cast(dtype)],
         };
+        let samples = self.placement.lists_of_tokens(self, "", tensors, |model, tensors| {
+            let CallTensors { mut texts, mut tokens, rows, mut images } = tensors;
+            let raw = rows.try_into().expect("two for the condition");
+            model.follow(tokens.remove(0), images.remove(0), texts.pop(), raw)
+        })?;
+        Ok(samples.into_iter().map(|sample| sample * inputs.conditioning_scale).collect())
+    }
+
+    /// What the layers after all blocks make of the tokens of the latents and of the image to follow.
+    fn follow(
+        &self,
+        tokens: Tensor<3>,
+        followed: Tensor<4>,
+        text: Option<Tensor<3>>,
+        raw: [Tensor<2>; 2],
+    ) -> Vec<Tensor<3>> {
+        let condition = self.time_text_embed.forward(raw);
+        let mut image = tokens + self.pos_embed_input.forward(followed);
+        let mut text =
+            text.zip(self.context_embedder.as_ref()).map(|(text, embedder)| embedder.forward(text));
         let mut samples = Vec::new();
         for (block, output) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
             (text, image) = match (block, text) {
@@ -200,7 +219,7 @@ impl SD3ControlNetModel {
                 (Block::Single(block), text) => (text, block.forward(image, &condition)),
                 (Block::Joint(_), None) => unreachable!("a model with two streams reads a text"),
             };
-            samples.push(output.forward(image.clone()) * inputs.conditioning_scale);
+            samples.push(output.forward(image.clone()));
         }
         samples
     }

@@ -8,7 +8,8 @@ use crate::models::controlnets::FluxControlNet;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::{
-    FluxControlCondition, FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs,
+    FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,
+    FluxControlSamples, FluxInputs,
 };
 use crate::pipelines::common::control::{ControlImages, ControlMode, PerControlNet, check_window, works_in};
 use crate::pipelines::flux::arguments::Settings;
@@ -155,6 +156,12 @@ impl Control<'_> {
                 repeat: sum.repeat || samples.repeat,
             };
         }
+        // A ControlNet that pauses counts as well: in Python, it adds nothing to each of its samples.
+        let fewest = |layers: fn(&FluxControlNetConfig) -> usize| {
+            self.0.iter().map(|it| layers(it.net.config())).filter(|layers| *layers > 0).min().unwrap_or(0)
+        };
+        sum.blocks.truncate(fewest(|config| config.num_layers));
+        sum.single_blocks.truncate(fewest(|config| config.num_single_layers));
         Ok(sum)
     }
 }

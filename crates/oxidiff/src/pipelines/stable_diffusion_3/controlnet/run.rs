@@ -142,6 +142,8 @@ impl Control<'_> {
                 false => sum.into_iter().zip(samples).map(|(one, other)| one + other).collect(),
             };
         }
+        // A ControlNet that pauses counts as well: in Python, it adds nothing to each of its samples.
+        sum.truncate(self.each.iter().map(|it| it.net.config().num_layers).min().unwrap_or(0));
         Ok(sum)
     }
 }
@@ -184,7 +186,10 @@ impl StableDiffusion3Components {
             image => {
                 let options =
                     PreprocessOptions { height: Some(height), width: Some(width), ..Default::default() };
-                self.image_processor().preprocess(image, options).map_err(|error| about(ARGUMENT, error))?
+                // As in Python, only the pipeline that inpaints takes the colours of any picture.
+                let do_convert_rgb = mask.is_some();
+                let processor = VaeImageProcessor { do_convert_rgb, ..self.image_processor() };
+                processor.preprocess(image, options).map_err(|error| about(ARGUMENT, error))?
             }
         };
         let [given, channels, rows, columns] = pixels.dims();

@@ -1,12 +1,19 @@
 //! Products of whole numbers of 8 bits that share scales, summed in `f32`, with dedicated instructions: `vpdpbusd` of AVX-512 VNNI
-//! and AVX-VNNI, `sdot` of Arm. Weights are exactly what their file says; the values of the right matrix are rounded to 8 bits.
+//! and AVX-VNNI, `sdot` and `smmla` of Arm. Weights are exactly what their file says; the values of the right matrix are rounded to 8 bits.
+
+#[cfg(target_arch = "aarch64")]
+mod matrices;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vectors;
 
 use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
 
 use super::factor::Right;
 use super::matrix::Matrix;
-use super::panel::{self, Product, Unit, VECTORS};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::panel::VECTORS;
+use super::panel::{self, Product, Unit};
 use crate::cpu::storage::Storage;
 
 /// Values that share a scale in the right matrix, and at least 16 of which do in the left one.
@@ -100,36 +107,55 @@ fn instructions(lanes: usize) -> bool {
     return lanes == 0;
 }
 
+/// Whether the processor multiplies matrices of eight columns, which is twice as fast as with `sdot`.
+#[inline(always)]
+pub(crate) fn in_matrices() -> bool {
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("i8mm");
+    #[cfg(not(target_arch = "aarch64"))]
+    return false;
+}
+
 /// Where things are in a row of a panel that is `width` units wide, in bytes.
 #[derive(Clone, Copy)]
 struct Place {
     width: usize,
+    /// Whether eight numbers of a column are together, and not four.
+    in_eights: bool,
 }
 
 impl Place {
-    /// The numbers that are multiplied in this step, four of each column.
     #[inline(always)]
-    fn numbers(self, step: usize) -> usize {
-        BYTES * self.width * step
+    fn new(width: usize) -> Self {
+        Self { width, in_eights: in_matrices() }
+    }
+
+    /// The four numbers of a column that belong to this step.
+    #[inline(always)]
+    fn numbers(self, step: usize, column: usize) -> usize {
+        match self.in_eights {
+            true => BYTES * (2 * (self.width * (step / 2) + column) + step % 2),
+            false => BYTES * (self.width * step + column),
+        }
     }
 
     /// The scale of each column.
     #[inline(always)]
     fn scales(self) -> usize {
-        self.numbers(STEPS)
+        BYTES * self.width * STEPS
     }
 
     /// The sum of the values in this half of each column.
     #[inline(always)]
     fn sums(self, half: usize) -> usize {
-        self.numbers(STEPS + 1 + half)
+        BYTES * self.width * (STEPS + 1 + half)
     }
 }
 
 /// Rounds `values` and writes them as a column of a row of a panel.
 #[inline(always)]
 fn write_column(values: &[f32; LEN], column: usize, row: &mut [Integers]) {
-    let place = Place { width: row.len() };
+    let place = Place::new(row.len());
     let row: &mut [u8] = bytemuck::cast_slice_mut(row);
     let mut numbers = [0; LEN];
     let scale = rounded(values, &mut numbers);
@@ -137,7 +163,7 @@ fn write_column(values: &[f32; LEN], column: usize, row: &mut [Integers]) {
         // Adding 128 to a number of 8 bits turns its first bit.
         let offset = u32::from_ne_bytes([OFFSET as u8; BYTES]);
         let numbers = u32::from_ne_bytes(numbers.map(|number| number as u8)) ^ offset;
-        row[place.numbers(step) + BYTES * column..][..BYTES].copy_from_slice(&numbers.to_ne_bytes());
+        row[place.numbers(step, column)..][..BYTES].copy_from_slice(&numbers.to_ne_bytes());
     }
     row[place.scales() + BYTES * column..][..BYTES].copy_from_slice(&scale.to_ne_bytes());
     for (half, numbers) in numbers.as_chunks::<HALF>().0.iter().enumerate() {
@@ -202,8 +228,8 @@ impl Unit for Integers {
             // SAFETY: the processor has the instructions, and the caller makes the same promises.
             unsafe {
                 match S::F32_LANES {
-                    16 => avx512::multiply(rows, product),
-                    _ => avx2::multiply(rows, product),
+                    16 => vectors::avx512::multiply(rows, product),
+                    _ => vectors::avx2::multiply(rows, product),
                 }
             }
             return;
@@ -211,7 +237,12 @@ impl Unit for Integers {
         #[cfg(target_arch = "aarch64")]
         if instructions(S::F32_LANES) {
             // SAFETY: the processor has the instructions, and the caller makes the same promises.
-            unsafe { neon::multiply(rows, product) };
+            unsafe {
+                match in_matrices() {
+                    true => matrices::multiply(rows, product),
+                    false => vectors::neon::multiply(rows, product),
+                }
+            }
             return;
         }
         // SAFETY: the caller makes the same promises.
@@ -233,7 +264,7 @@ impl Unit for Integers {
 /// As for [`Unit::multiply`], with `width` units in a row of the panel.
 unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
     let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
-    let place = Place { width };
+    let place = Place::new(width);
     for row in 0..rows {
         for column in 0..width {
             let mut sum = 0.0;
@@ -242,15 +273,13 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
                 let (weights, panel) =
                     unsafe { (&*left.add(row * left_stride + k), panel.add(k * width).cast::<u8>()) };
                 // SAFETY: all places are inside the row of the panel; four bytes are read unaligned.
-                let word = |place: usize| unsafe {
-                    panel.add(place + BYTES * column).cast::<u32>().read_unaligned()
-                };
-                let float = |place: usize| f32::from_bits(word(place));
+                let word = |place: usize| unsafe { panel.add(place).cast::<u32>().read_unaligned() };
+                let float = |place: usize| f32::from_bits(word(place + BYTES * column));
                 // The numbers have a sign only where they have no offset.
                 let value = |byte: u8| if OFFSET == 0 { i32::from(byte as i8) } else { i32::from(byte) };
                 let dot = |steps: std::ops::Range<usize>| -> i32 {
                     let products = steps.flat_map(|step| {
-                        let values = word(place.numbers(step)).to_ne_bytes();
+                        let values = word(place.numbers(step, column)).to_ne_bytes();
                         let weights = &weights.numbers[step * BYTES..];
                         (0..BYTES).map(move |byte| i32::from(weights[byte]) * value(values[byte]))
                     });
@@ -278,218 +307,6 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
                 *out = if add { *out + sum } else { sum };
             }
         }
-    }
-}
-
-/// The product with vectors of `$lanes` lanes: for each step, four numbers of a row are multiplied with a vector of columns.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-macro_rules! with_instructions {
-    (
-        $features:literal, $lanes:literal lanes, $rows:literal rows,
-        $dot:ident, $splat_numbers:ident, $load_numbers:ident, $to_floats:ident,
-        $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident, $fma:ident, $fnma:ident,
-    ) => {
-        use super::{BYTES, Integers, LEN, Place, Product, STEPS, VECTORS};
-        use crate::cpu::prefetch::prefetch;
-
-        const LANES: usize = $lanes;
-        const WIDTH: usize = VECTORS * LANES;
-
-        /// # Safety
-        /// As for [`super::Unit::multiply`], on a processor that has the instructions.
-        #[target_feature(enable = $features)]
-        pub unsafe fn multiply(rows: usize, product: Product<Integers>) {
-            if rows == 0 || product.depth == 0 {
-                // SAFETY: the caller makes the same promises.
-                return unsafe { super::plain(rows, WIDTH, product) };
-            }
-            // SAFETY: the left matrix has a unit, and the caller promises the rest.
-            unsafe {
-                match (*product.left).traits {
-                    0 => all_rows::<false, false>(rows, product),
-                    Integers::HALVES => all_rows::<true, false>(rows, product),
-                    Integers::MINIMA => all_rows::<false, true>(rows, product),
-                    _ => all_rows::<true, true>(rows, product),
-                }
-            }
-        }
-
-        /// # Safety
-        /// As for [`multiply`], with these traits.
-        #[target_feature(enable = $features)]
-        unsafe fn all_rows<const HALVES: bool, const MINIMA: bool>(rows: usize, product: Product<Integers>) {
-            /// The most rows that leave registers for two sums of each, a row of the panel and four numbers.
-            const ROWS: usize = $rows;
-            let mut row = 0;
-            let mut ahead = product.ahead;
-            let lines = ahead.map(|ahead| ahead.lines_at_once(rows.div_ceil(ROWS)));
-            // SAFETY: each tile is inside the rows, for which the caller promises the rest.
-            unsafe {
-                while row + ROWS <= rows {
-                    for (ahead, lines) in ahead.iter_mut().zip(lines) {
-                        ahead.fetch(lines);
-                    }
-                    tile::<ROWS, HALVES, MINIMA>(row, product);
-                    row += ROWS;
-                }
-                while row < rows {
-                    tile::<1, HALVES, MINIMA>(row, product);
-                    row += 1;
-                }
-            }
-        }
-
-        /// # Safety
-        /// As for [`all_rows`], for the `ROWS` rows from `row` on.
-        #[inline]
-        #[target_feature(enable = $features)]
-        unsafe fn tile<const ROWS: usize, const HALVES: bool, const MINIMA: bool>(
-            row: usize,
-            product: Product<Integers>,
-        ) {
-            let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
-            let place = Place { width: WIDTH };
-            let parts = if HALVES { 2 } else { 1 };
-            let mut sums = [[$splat(0.0); VECTORS]; ROWS];
-            // SAFETY: the caller promises that all rows are there, and all places are inside a row of the panel; vectors are
-            // read and written unaligned.
-            unsafe {
-                let left = left.add(row * left_stride);
-                for k in 0..depth {
-                    let weights: [*const Integers; ROWS] =
-                        std::array::from_fn(|i| left.add(i * left_stride + k));
-                    for weights in weights {
-                        prefetch::<true, _>(weights.wrapping_add(ROWS * left_stride));
-                    }
-                    let panel = panel.add(k * WIDTH).cast::<u8>();
-                    let values = |place: usize, vector: usize| {
-                        $load(panel.add(place).cast::<f32>().add(vector * LANES))
-                    };
-                    for part in 0..parts {
-                        let mut dots = [[$splat_numbers(0); VECTORS]; ROWS];
-                        for (dots, weights) in dots.iter_mut().zip(weights) {
-                            *dots = [$splat_numbers((*weights).corrections[part]); VECTORS];
-                        }
-                        for step in part * STEPS / parts..(part + 1) * STEPS / parts {
-                            let numbers = panel.add(place.numbers(step));
-                            let columns: [_; VECTORS] =
-                                std::array::from_fn(|j| $load_numbers(numbers.add(j * BYTES * LANES).cast()));
-                            for (dots, weights) in dots.iter_mut().zip(weights) {
-                                let four = (*weights).numbers.as_ptr().add(BYTES * step);
-                                let four = $splat_numbers(four.cast::<i32>().read_unaligned());
-                                for (dot, columns) in dots.iter_mut().zip(columns) {
-                                    *dot = $dot(*dot, columns, four);
-                                }
-                            }
-                        }
-                        for j in 0..VECTORS {
-                            let scales = values(place.scales(), j);
-                            let totals = if HALVES {
-                                values(place.sums(part), j)
-                            } else {
-                                $add(values(place.sums(0), j), values(place.sums(1), j))
-                            };
-                            for i in 0..ROWS {
-                                let weights = &*weights[i];
-                                let dot = $mul($to_floats(dots[i][j]), scales);
-                                sums[i][j] = $fma(dot, $splat(weights.scales[part]), sums[i][j]);
-                                if MINIMA {
-                                    sums[i][j] = $fnma(totals, $splat(weights.minima[part]), sums[i][j]);
-                                }
-                            }
-                        }
-                    }
-                }
-                for (i, sums) in sums.into_iter().enumerate() {
-                    let out = out.add((row + i) * out_stride);
-                    for (j, sum) in sums.into_iter().enumerate() {
-                        let out = out.add(j * LANES);
-                        $store(out, if add { $add($load(out), sum) } else { sum });
-                    }
-                }
-            }
-        }
-
-        const _: () = assert!(LEN == STEPS * BYTES);
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use std::arch::x86_64::{
-        _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_storeu_ps,
-    };
-
-    with_instructions! {
-        "avx512f,avx512vnni", 16 lanes, 6 rows,
-        _mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_cvtepi32_ps,
-        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps,
-        _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::{
-        _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_fnmadd_ps,
-        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
-        _mm256_storeu_ps,
-    };
-
-    with_instructions! {
-        "avx2,fma,avxvnni", 8 lanes, 3 rows,
-        _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_loadu_si256, _mm256_cvtepi32_ps,
-        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps,
-        _mm256_fmadd_ps, _mm256_fnmadd_ps,
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod neon {
-    use std::arch::aarch64::{
-        float32x4_t, int32x4_t, vaddq_f32, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s32, vfmaq_f32, vfmsq_f32,
-        vld1q_f32, vld1q_s32, vmulq_f32, vst1q_f32,
-    };
-    use std::arch::asm;
-
-    with_instructions! {
-        "neon,dotprod", 4 lanes, 6 rows,
-        add_products, vdupq_n_s32, vld1q_s32, vcvtq_f32_s32,
-        vdupq_n_f32, vld1q_f32, vst1q_f32, vaddq_f32, vmulq_f32,
-        product_plus, minus_product,
-    }
-
-    /// `sums` plus the products of four bytes per lane. (Rust has no stable function for this yet.)
-    #[inline]
-    #[target_feature(enable = "neon,dotprod")]
-    fn add_products(mut sums: int32x4_t, columns: int32x4_t, numbers: int32x4_t) -> int32x4_t {
-        // SAFETY: the enabled features include the instruction, which only reads and writes these registers.
-        unsafe {
-            asm!(
-                "sdot {sums:v}.4s, {columns:v}.16b, {numbers:v}.16b",
-                sums = inout(vreg) sums,
-                columns = in(vreg) columns,
-                numbers = in(vreg) numbers,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        sums
-    }
-
-    /// `a * b + c`.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    fn product_plus(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        vfmaq_f32(c, a, b)
-    }
-
-    /// `c - a * b`.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    fn minus_product(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        vfmsq_f32(c, a, b)
     }
 }
 
@@ -578,11 +395,11 @@ mod tests {
         let all: [(usize, Multiply); 2] = {
             unsafe fn wide(rows: usize, _: usize, product: Product<Integers>) {
                 // SAFETY: the caller makes the same promises.
-                unsafe { avx512::multiply(rows, product) }
+                unsafe { vectors::avx512::multiply(rows, product) }
             }
             unsafe fn narrow(rows: usize, _: usize, product: Product<Integers>) {
                 // SAFETY: the caller makes the same promises.
-                unsafe { avx2::multiply(rows, product) }
+                unsafe { vectors::avx2::multiply(rows, product) }
             }
             [(16, wide), (8, narrow)]
         };
@@ -590,7 +407,12 @@ mod tests {
         let all: [(usize, Multiply); 1] = {
             unsafe fn multiply(rows: usize, _: usize, product: Product<Integers>) {
                 // SAFETY: the caller makes the same promises.
-                unsafe { neon::multiply(rows, product) }
+                unsafe {
+                    match in_matrices() {
+                        true => matrices::multiply(rows, product),
+                        false => vectors::neon::multiply(rows, product),
+                    }
+                }
             }
             [(4, multiply)]
         };
