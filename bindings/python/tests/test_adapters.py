@@ -120,3 +120,17 @@ def test_refusals(plain, cats):
         plain.load_lora_weights({})
     with pytest.raises(NotImplementedError, match="LoRA"):
         DDPMPipeline.from_pretrained(cats).load_lora_weights(LORA / "kohya.safetensors")
+
+
+def test_names_of_no_adapter_have_no_effect(plain, caplog):
+    plain.load_lora_weights(LORA / "kohya.safetensors", adapter_name="first")
+    before = image(plain)
+    plain.delete_adapters("other")
+    plain.fuse_lora(adapter_names=["other"])
+    assert plain.num_fused_loras == 0 and "other" in caplog.text
+    assert plain.get_list_adapters()["unet"] == ["first"] and largest_difference(image(plain), before) == 0
+    plain.fuse_lora(adapter_names=["other", "first"])
+    assert plain.fused_loras == {"first"}
+    plain.unfuse_lora()
+    plain.delete_adapters(["first", "other"])
+    assert plain.get_active_adapters() == []

@@ -169,5 +169,6 @@ def test_masks_of_every_type(pipeline, kind):
 
 
 def test_parts_that_a_pipeline_needs(stable_diffusion):
-    with pytest.raises(NotImplementedError, match="vae"):
-        StableDiffusionPipeline.from_pretrained(stable_diffusion, vae=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(stable_diffusion, vae=None)
+    with pytest.raises(ValueError, match="vae"):
+        images(pipeline)

@@ -5,13 +5,16 @@ import pytest
 from conftest import FIXTURES, largest_difference
 from PIL import Image
 
+import oxidiff
 from oxidiff import (
     AutoPipelineForInpainting,
     AutoPipelineForText2Image,
     ControlNetModel,
     DDIMScheduler,
     DiffusionPipeline,
+    FluxControlNetPipeline,
     Generator,
+    MultiControlNetModel,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
@@ -142,3 +145,58 @@ def test_residuals_are_those_of_diffusers(nets):
             for unet in unets
         )
     assert largest_difference(found, expected) < 1e-4
+
+
+def test_several_control_nets_are_one_part(parts, nets, tmp_path):
+    both = MultiControlNetModel(nets)
+    arguments = {"controlnet_conditioning_scale": [0.5, 1.0]}
+    listed = StableDiffusionControlNetPipeline(**parts, controlnet=nets)
+    assert isinstance(listed.controlnet, MultiControlNetModel) and listed.controlnet.nets == nets
+    expected = images(listed, [first, second], **arguments)
+    plain = StableDiffusionPipeline(**parts)
+    made = [StableDiffusionControlNetPipeline(**parts, controlnet=both), StableDiffusionControlNetPipeline.from_pipe(plain, controlnet=both),
+            StableDiffusionControlNetPipeline(**parts, controlnet=nets[0])]
+    made[-1].controlnet = both
+    for pipeline in made:
+        assert pipeline.controlnet is both
+        assert largest_difference(images(pipeline, [first, second], **arguments), expected) == 0
+    both.save_pretrained(tmp_path / "controlnet")
+    loaded = MultiControlNetModel.from_pretrained(tmp_path / "controlnet")
+    assert len(loaded.nets) == 2 and (tmp_path / "controlnet_1" / "config.json").exists()
+    made[0].controlnet = loaded
+    assert largest_difference(images(made[0], [first, second], **arguments), expected) == 0
+    given = DiffusionPipeline.from_pretrained(SD1, unet=parts["unet"], controlnet=loaded)
+    assert type(given) is StableDiffusionControlNetPipeline and given.controlnet.nets == loaded.nets
+    made[0].to("bfloat16")
+    assert all(str(net.dtype).endswith("bfloat16") for net in loaded.nets)
+    assert largest_difference(images(made[0], [first, second], **arguments), expected) > 0
+    for wrong in ([], [parts["unet"]], nets[0]):
+        with pytest.raises(TypeError):
+            MultiControlNetModel(wrong)
+    with pytest.raises(NotImplementedError, match="cannot be called"):
+        both(1)
+
+
+def test_several_control_nets_of_flux(flux):
+    from oxidiff.models.controlnets.controlnet_flux import FluxControlNetModel, FluxMultiControlNetModel
+
+    parts = DiffusionPipeline.from_pretrained(flux).components
+    config = {**parts["transformer"].config, "num_layers": 1, "num_single_layers": 0}
+    nets = [FluxControlNetModel.from_config(config), FluxControlNetModel.from_config(config)]
+    picture = Image.new("RGB", (32, 32), (200, 10, 10))
+
+    def image(controlnet):
+        pipeline = FluxControlNetPipeline(**parts, controlnet=controlnet)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline("a red apple", control_image=[picture, picture], num_inference_steps=1, height=32, width=32, output_type="np",
+                        controlnet_conditioning_scale=[0.5, 1.0], max_sequence_length=8, generator=Generator(0)).images
+
+    assert largest_difference(image(FluxMultiControlNetModel(nets)), image(nets)) == 0
+
+
+@pytest.mark.parametrize("name", ["MultiControlNetUnionModel", "SD3MultiControlNetModel", "QwenImageMultiControlNetModel",
+                                  "HunyuanDiT2DMultiControlNetModel", "MultiAdapter"])
+def test_classes_of_several_models(name):
+    kind = getattr(oxidiff, name)
+    with pytest.raises(TypeError, match=name):
+        kind([])

@@ -97,7 +97,7 @@ def test_errors(cats):
     with pytest.raises(ValueError, match="timestep"):
         model(sample)
     with pytest.raises(NotImplementedError, match="cross_attention_kwargs"):
-        model(sample, 2, cross_attention_kwargs={"scale": 1})
+        model(sample, 2, cross_attention_kwargs={"scale": 0.5})
     with pytest.raises(OSError):
         UNet2DModel.from_pretrained("./no/such/folder")
     with pytest.raises(NotImplementedError, match="cuda"):
@@ -106,3 +106,58 @@ def test_errors(cats):
         model("a text", 2)
     with pytest.raises(TypeError, match="sample"):
         model({}, 2)
+
+
+def test_images_of_z_image_are_a_list():
+    from oxidiff import ZImageTransformer2DModel
+
+    model = ZImageTransformer2DModel(in_channels=4, dim=32, n_layers=1, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
+                                     axes_dims=(8, 4, 4), axes_lens=(64, 32, 32))
+    random = numpy.random.default_rng(0)
+    for images in (1, 2):
+        latents, prompts = ([random.normal(size=shape).astype(numpy.float32) for _ in range(images)] for shape in ((4, 1, 8, 8), (7, 16)))
+        time = numpy.full(images, 0.4, numpy.float32)
+        samples = model(latents, time, prompts).sample
+        assert isinstance(samples, list) and [sample.shape for sample in samples] == [(4, 1, 8, 8)] * images
+        (again,) = model(latents, time, prompts, return_dict=False)
+        assert isinstance(again, list) and all(numpy.array_equal(*pair) for pair in zip(samples, again))
+
+
+def test_shapes_of_images_for_each_item():
+    from oxidiff import QwenImageTransformer2DModel
+
+    model = QwenImageTransformer2DModel(patch_size=2, in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16,
+                                        num_attention_heads=2, joint_attention_dim=16, axes_dims_rope=(8, 4, 4))
+    random = numpy.random.default_rng(0)
+    arguments = {
+        "hidden_states": random.normal(size=(2, 12, 16)).astype(numpy.float32), "timestep": numpy.full(2, 0.5, numpy.float32),
+        "encoder_hidden_states": random.normal(size=(2, 5, 16)).astype(numpy.float32), "encoder_hidden_states_mask": numpy.ones((2, 5), bool),
+    }
+    plain = model(img_shapes=[(1, 3, 4)], **arguments).sample
+    assert numpy.array_equal(model(img_shapes=[[(1, 3, 4)]] * 2, **arguments).sample, plain)
+    with pytest.raises(NotImplementedError, match="differ between the items"):
+        model(img_shapes=[[(1, 3, 4)], [(1, 4, 3)]], **arguments)
+
+
+def test_arguments_that_change_nothing(flux):
+    from oxidiff import DiffusionPipeline
+
+    pipeline = DiffusionPipeline.from_pretrained(flux)
+    config, random = pipeline.transformer.config, numpy.random.default_rng(0)
+    arguments = {
+        "hidden_states": random.normal(size=(1, 4, config.in_channels)).astype(numpy.float32),
+        "encoder_hidden_states": random.normal(size=(1, 5, config.joint_attention_dim)).astype(numpy.float32),
+        "pooled_projections": random.normal(size=(1, config.pooled_projection_dim)).astype(numpy.float32),
+        "timestep": numpy.full(1, 0.5, numpy.float32), "guidance": numpy.ones(1, numpy.float32),
+        "img_ids": numpy.zeros((4, 3), numpy.float32), "txt_ids": numpy.zeros((5, 3), numpy.float32),
+    }
+    arguments = arguments if config.guidance_embeds else {name: value for name, value in arguments.items() if name != "guidance"}
+    plain = pipeline.transformer(**arguments).sample
+    assert numpy.array_equal(pipeline.transformer(joint_attention_kwargs={"scale": 1.0}, **arguments).sample, plain)
+    for kwargs in ({"scale": 0.5}, {"ip_hidden_states": 1}):
+        with pytest.raises(NotImplementedError, match="joint_attention_kwargs"):
+            pipeline.transformer(joint_attention_kwargs=kwargs, **arguments)
+    tokens = numpy.ones((1, 4), numpy.int64)
+    assert pipeline.text_encoder_2(tokens, output_hidden_states=False) is not None
+    with pytest.raises(NotImplementedError, match="from_transformer"):
+        oxidiff.FluxControlNetModel.from_transformer(pipeline.transformer)

@@ -143,3 +143,42 @@ print("refused")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "refused\n", done.stderr
+
+
+def test_functions_where_diffusers_has_them():
+    from oxidiff.utils import check_min_version
+    from oxidiff.utils.loading_utils import load_image as load
+
+    assert load is load_image
+    check_min_version("0.30.2")
+    check_min_version("0.42.1")
+    with pytest.raises(ImportError, match="0.99.0.dev0"):
+        check_min_version("0.99.0.dev0")
+
+
+@pytest.mark.parametrize("module, name", [
+    ("pipelines.flux", "FluxPipeline"), ("pipelines.flux.pipeline_flux_fill", "FluxFillPipeline"),
+    ("pipelines.flux2.pipeline_flux2", "Flux2Pipeline"), ("pipelines.z_image.pipeline_z_image", "ZImagePipeline"),
+    ("pipelines.stable_diffusion_3.pipeline_stable_diffusion_3", "StableDiffusion3Pipeline"),
+    ("pipelines.chroma", "ChromaPipeline"), ("pipelines.sana.pipeline_sana_sprint", "SanaSprintPipeline"),
+    ("pipelines.pixart_alpha.pipeline_pixart_sigma", "PixArtSigmaPipeline"), ("pipelines.lumina2", "Lumina2Pipeline"),
+    ("pipelines.aura_flow", "AuraFlowPipeline"), ("pipelines.hunyuandit", "HunyuanDiTPipeline"),
+    ("pipelines.qwenimage.pipeline_qwenimage", "QwenImagePipeline"), ("pipelines.flux.pipeline_output", "ImagePipelineOutput"),
+    ("pipelines.controlnet_sd3", "StableDiffusion3ControlNetPipeline"),
+    ("pipelines.controlnet_hunyuandit.pipeline_hunyuandit_controlnet", "HunyuanDiTControlNetPipeline"),
+    ("models.transformers.transformer_flux", "FluxTransformer2DModel"), ("models.transformers.transformer_sd3", "SD3Transformer2DModel"),
+    ("models.controlnets.controlnet_flux", "FluxMultiControlNetModel"), ("models.autoencoders.autoencoder_dc", "AutoencoderDC"),
+    ("schedulers.scheduling_scm", "SCMScheduler"), ("utils.export_utils", "export_to_gif"),
+    ("utils.import_utils", "is_torch_available"), ("utils", "get_logger"),
+])
+def test_modules_where_diffusers_has_them(module, name):
+    import importlib
+
+    assert getattr(importlib.import_module(f"oxidiff.{module}"), name) is not None
+
+
+def test_packages_that_are_installed():
+    from oxidiff.utils import is_numpy_available
+    from oxidiff.utils.import_utils import is_no_such_package_available
+
+    assert is_numpy_available() and not is_no_such_package_available()

@@ -143,3 +143,32 @@ def test_models_that_are_replaced_are_not_read(flux, tmp_path):
     assert pipeline.transformer is transformer and pipeline.vae is vae
     image = pipeline("a cat", num_inference_steps=1, height=32, width=32, output_type="np", max_sequence_length=16).images
     assert image.shape == (1, 32, 32, 3)
+
+
+def test_configs_of_diffusers(flux, files):
+    expected = loaded(files[0], flux, dtype="bfloat16")
+
+    class Config:
+        """What the class of diffusers for GGUF files has."""
+
+        def __init__(self):
+            self.quant_method, self.compute_dtype = "gguf", "bfloat16"
+
+    for config in ({"quant_method": "gguf", "compute_dtype": "bfloat16"}, Config()):
+        model = loaded(files[0], flux, quantization_config=config)
+        assert model.dtype == expected.dtype and model.num_parameters() == expected.num_parameters()
+    for load in (lambda given: loaded(files[0], flux, quantization_config=given),
+                 lambda given: FluxTransformer2DModel.from_pretrained(flux, subfolder="transformer", quantization_config=given)):
+        with pytest.raises(NotImplementedError, match="'bitsandbytes'.*QuantizationConfig"):
+            load({"quant_method": "bitsandbytes", "load_in_4bit": True})
+        with pytest.raises(ValueError, match="no `quant_method`"):
+            load({"load_in_4bit": True})
+    with pytest.raises(ValueError, match="`from_single_file`"):
+        FluxTransformer2DModel.from_pretrained(flux, subfolder="transformer", quantization_config={"quant_method": "gguf"})
+
+
+def test_names_are_lists():
+    for name in ("modules_to_not_convert", "components_to_quantize"):
+        for wrong in ("attn", [1]):
+            with pytest.raises(TypeError, match=f"`{name}`: must be a list of strings"):
+                QuantizationConfig("q8_0", **{name: wrong})

@@ -9,15 +9,15 @@ Results that follow from no array, such as `scheduler.timesteps`, are tensors of
 imported one of them.
 """
 
-from . import _auto, _models, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
+from . import _auto, _models, _multi, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
+from ._autoencoders import DiagonalGaussianDistribution
 from ._config import FrozenDict
 from ._images import export_to_gif, load_image, make_image_grid
-from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
+from ._models import AutoModel, ModelMixin
 from ._outputs import BaseOutput, ImagePipelineOutput
 from ._oxidiff import (
     Generator,
     Tensor,
-    VaeImageProcessor,
     __version__,
     arange,
     bfloat16,
@@ -44,9 +44,10 @@ from ._pipelines import DiffusionPipeline
 from ._quantization import INSTEAD, GGUFQuantizationConfig, PipelineQuantizationConfig, QuantizationConfig
 from ._schedulers import SchedulerMixin
 from ._unsupported import CLASS_ENDINGS, QUANTIZATION_CONFIGS
+from .image_processor import VaeImageProcessor
 
 # The classes of the library's registries, which are not named here, so that a new one needs no change.
-_CLASSES = {**_pipelines.CLASSES, **_redux.CLASSES, **_auto.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
+_CLASSES = {**_pipelines.CLASSES, **_redux.CLASSES, **_auto.AUTO, **_models.CLASSES, **_multi.CLASSES, **_schedulers.CLASSES}
 globals().update(_CLASSES)
 
 __all__ = sorted([

@@ -51,6 +51,8 @@ class AuraFlowPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class AuraFlowTransformer2DModel(ModelMixin):
     """`AuraFlowTransformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -277,6 +279,10 @@ class AutoencoderKLQwenImage(AutoencoderMixin, ModelMixin):
 class AutoencoderMixin:
     """What autoencoders do besides being called."""
 
+    def __getattr__(self, name: Any) -> Any: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
     def decode(self, z: Any, return_dict: bool = True, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
         """Decodes latents `[batch, channels, height, width]` to images with values in about [-1, 1]."""
 
@@ -289,11 +295,21 @@ class AutoencoderMixin:
     def enable_slicing(self) -> Any:
         """Encodes and decodes the images of a batch one by one."""
 
-    def enable_tiling(self, use_tiling: Any = True) -> Any:
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+    def enable_tiling(self, use_tiling: Any = True, **sizes: Any) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size. The sizes of tiles are
+        those of the class.
+        """
 
     def encode(self, x: Any, return_dict: bool = True) -> Any:
         """Encodes images `[batch, channels, height, width]` with values in [-1, 1] as latents."""
+
+    @property
+    def use_slicing(self) -> Any:
+        """Whether the images of a batch are encoded and decoded one by one."""
+
+    @property
+    def use_tiling(self) -> Any:
+        """Whether large images are encoded and decoded in tiles."""
 
 class AutoencoderTiny(AutoencoderMixin, ModelMixin):
     """`AutoencoderTiny` of Python: see `ModelMixin` for its methods."""
@@ -563,6 +579,8 @@ class ChromaImg2ImgPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class ChromaInpaintPipeline(DiffusionPipeline):
     """`ChromaInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -603,6 +621,8 @@ class ChromaInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class ChromaPipeline(DiffusionPipeline):
     """`ChromaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -636,6 +656,8 @@ class ChromaPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class ChromaTransformer2DModel(ModelMixin):
     """`ChromaTransformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -706,6 +728,8 @@ class ConsistencyModelPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class ContinuousTime:
     """Schedulers whose timesteps are times between 0 and 1."""
@@ -899,6 +923,8 @@ class DDIMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class DDIMScheduler(Velocity, SchedulerMixin):
     """`DDIMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
@@ -950,6 +976,8 @@ class DDPMPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class DDPMScheduler(PreviousTimestep, Velocity, SchedulerMixin):
     """`DDPMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
@@ -1221,6 +1249,8 @@ class DiTPipeline(NamedClasses, DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class DiTTransformer2DModel(ModelMixin):
     """`DiTTransformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -1259,8 +1289,18 @@ class DiagonalGaussianDistribution:
 
     def __init__(self, mean: Any, logvar: Any) -> None: ...
 
+    def kl(self, other: Any = None) -> Any:
+        """The Kullback-Leibler divergence from another distribution, by default from the standard normal one, for each image."""
+
     def mode(self) -> Any:
         """The most likely latents."""
+
+    def nll(self, sample: ArrayLike, dims: Any = ...) -> Any:
+        """The negative logarithm of the likelihood of latents, summed over these dimensions."""
+
+    @property
+    def parameters(self) -> Any:
+        """Mean and logarithm of the variance, one after the other along the channels."""
 
     def sample(self, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
         """Draws latents."""
@@ -1273,26 +1313,18 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
+class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
     `pipeline.unet`, `pipeline.scheduler = ...`.
     """
 
-    def __getattr__(self, name: Any) -> Any: ...
-
     def __init__(self, **parts: Any) -> None: ...
 
     def __repr__(self) -> str: ...
 
-    def __setattr__(self, name: Any, value: Any) -> None: ...
-
     def _repr_html_(self) -> str: ...
-
-    @property
-    def clip_skip(self) -> Any:
-        """How many layers of the text encoder the current or the last call skips."""
 
     @property
     def components(self) -> dict[str, Any]:
@@ -1310,10 +1342,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     @property
     def device(self) -> Any:
         """The device of the models: the CPU."""
-
-    @property
-    def do_classifier_free_guidance(self) -> Any:
-        """Whether the current or the last call computes a prediction without the text, too."""
 
     @property
     def dtype(self) -> Any:
@@ -1358,14 +1386,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         """
 
     @property
-    def guidance_scale(self) -> Any:
-        """How strongly the current or the last call follows the text."""
-
-    @property
-    def image_processor(self) -> Any:
-        """What turns images into tensors for the autoencoder, and back."""
-
-    @property
     def interrupt(self) -> Any:
         """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
 
@@ -1376,15 +1396,20 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     def name_or_path(self) -> Any:
         """Where the pipeline was loaded from."""
 
-    @property
-    def num_timesteps(self) -> Any:
-        """The number of timesteps of the current or the last run."""
-
     def progress_bar(self, iterable: Any = None, total: Any = None) -> Any:
         """A progress bar over the items of `iterable`, or of `total` steps."""
 
-    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+    def reset_device_map(self) -> Any:
+        """Does nothing: all parts are on the CPU."""
+
+    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the names of the files of weights: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file for each model.
+        """
 
     def set_pag_applied_layers(self, pag_applied_layers: Any) -> Any:
         """Sets the layers whose attention is perturbed: one or several regular expressions for their names. Only pipelines with `PAG`
@@ -1399,10 +1424,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
 
     def to_json_string(self) -> str:
         """The contents of `model_index.json`, as JSON."""
-
-    @property
-    def vae_scale_factor(self) -> Any:
-        """How many pixels one position of the latents stands for, in each direction."""
 
 class EDMDPMSolverMultistepScheduler(Preconditioned, MultistepIndex, SchedulerMixin):
     """`EDMDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
@@ -1666,6 +1687,8 @@ class Flux2KleinInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class Flux2KleinKVPipeline(DiffusionPipeline):
     """`Flux2KleinKVPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -1696,6 +1719,8 @@ class Flux2KleinKVPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class Flux2KleinPipeline(DiffusionPipeline):
     """`Flux2KleinPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -1730,6 +1755,8 @@ class Flux2KleinPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class Flux2Pipeline(DiffusionPipeline):
     """`Flux2Pipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -1762,6 +1789,8 @@ class Flux2Pipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class Flux2Transformer2DModel(ModelMixin):
     """`Flux2Transformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -1837,6 +1866,8 @@ class FluxControlImg2ImgPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class FluxControlInpaintPipeline(DiffusionPipeline):
     """`FluxControlInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -1873,6 +1904,8 @@ class FluxControlInpaintPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxControlNetImg2ImgPipeline(DiffusionPipeline):
     """`FluxControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -1912,6 +1945,8 @@ class FluxControlNetImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxControlNetInpaintPipeline(DiffusionPipeline):
     """`FluxControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -1954,6 +1989,8 @@ class FluxControlNetInpaintPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxControlNetModel(ModelMixin):
     """`FluxControlNetModel` of Python: see `ModelMixin` for its methods."""
@@ -2048,6 +2085,8 @@ class FluxControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class FluxControlPipeline(DiffusionPipeline):
     """`FluxControlPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2080,6 +2119,8 @@ class FluxControlPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxFillPipeline(DiffusionPipeline):
     """`FluxFillPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2115,6 +2156,8 @@ class FluxFillPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxImg2ImgPipeline(DiffusionPipeline):
     """`FluxImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2158,6 +2201,8 @@ class FluxImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxInpaintPipeline(DiffusionPipeline):
     """`FluxInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2204,6 +2249,8 @@ class FluxInpaintPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxKontextInpaintPipeline(DiffusionPipeline):
     """`FluxKontextInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2253,6 +2300,8 @@ class FluxKontextInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class FluxKontextPipeline(DiffusionPipeline):
     """`FluxKontextPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2297,6 +2346,11 @@ class FluxKontextPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
+class FluxMultiControlNetModel(Several):
+    """`FluxMultiControlNetModel` of diffusers: several FluxControlNetModel objects as one part of a pipeline."""
+
 class FluxPipeline(DiffusionPipeline):
     """`FluxPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2337,6 +2391,8 @@ class FluxPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class FluxPriorReduxPipeline:
     """`FluxPriorReduxPipeline` of diffusers: turns images into embedded prompts for pipelines of FLUX.1.
@@ -2402,8 +2458,10 @@ class FluxPriorReduxPipeline:
             ValueError: when a configuration has a value that its class does not know, or a part does not fit.
         """
 
-    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+    model_cpu_offload_seq: str
+
+    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes the pipeline into a folder, which is created if it does not exist: see `DiffusionPipeline.save_pretrained`."""
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the weights to another element type. A device must be the CPU."""
@@ -2716,6 +2774,9 @@ class HunyuanDiT2DModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class HunyuanDiT2DMultiControlNetModel(Several):
+    """`HunyuanDiT2DMultiControlNetModel` of diffusers: several HunyuanDiT2DControlNetModel objects as one part of a pipeline."""
+
 class HunyuanDiTControlNetPipeline(DiffusionPipeline):
     """`HunyuanDiTControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2759,6 +2820,8 @@ class HunyuanDiTControlNetPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class HunyuanDiTPAGPipeline(DiffusionPipeline):
     """`HunyuanDiTPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2805,6 +2868,8 @@ class HunyuanDiTPAGPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class HunyuanDiTPipeline(DiffusionPipeline):
     """`HunyuanDiTPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2846,6 +2911,8 @@ class HunyuanDiTPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class IPAdapterMixin:
     """Methods of pipelines that take pictures as prompts."""
@@ -3086,6 +3153,8 @@ class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class LatentConsistencyModelPipeline(DiffusionPipeline):
     """`LatentConsistencyModelPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3120,6 +3189,8 @@ class LatentConsistencyModelPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class LoraMixin:
     """Methods of pipelines that load adapters into their models."""
@@ -3240,6 +3311,8 @@ class Lumina2Pipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class Lumina2Transformer2DModel(ModelMixin):
     """`Lumina2Transformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -3374,6 +3447,8 @@ class ModelMixin(JsonMixin):
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
 
+        Other keyword arguments are values for fields of the model's configuration.
+
         Raises:
             OSError: when a file is missing or damaged.
             ValueError: when a value of the configuration is none that the class knows.
@@ -3394,6 +3469,10 @@ class ModelMixin(JsonMixin):
     def half(self) -> Self:
         """Converts the weights to float16."""
 
+    @property
+    def is_cache_enabled(self) -> Any:
+        """False: `enable_cache` is not supported."""
+
     @classmethod
     def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
         """The configuration in a folder or on the hub."""
@@ -3404,8 +3483,24 @@ class ModelMixin(JsonMixin):
     def requires_grad_(self, requires_grad: Any = True) -> Any:
         """Returns the model, which computes no gradients."""
 
-    def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
-        """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
+    def reset_attention_backend(self) -> Any:
+        """Does nothing: there is one backend."""
+
+    def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes `config.json` and the weights into a folder, which is created if it does not exist.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the name of the file: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file.
+        """
+
+    def set_attention_backend(self, backend: Any) -> Any:
+        """Does nothing for `"native"`, which is the library's own attention; there are no other backends.
+
+        Raises:
+            NotImplementedError: for other backends.
+        """
 
     def set_attention_slice(self, slice_size: Any = 'auto') -> Any:
         """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
@@ -3418,6 +3513,19 @@ class ModelMixin(JsonMixin):
 
     def train(self, mode: Any = True) -> Any:
         """Refuses training."""
+
+    @property
+    def training(self) -> Any:
+        """False: the model is always in the state for inference."""
+
+class MultiAdapter(_Adapters):
+    """`MultiAdapter` of diffusers: several T2IAdapter objects as one part of a pipeline."""
+
+class MultiControlNetModel(Several):
+    """`MultiControlNetModel` of diffusers: several ControlNetModel objects as one part of a pipeline."""
+
+class MultiControlNetUnionModel(Several):
+    """`MultiControlNetUnionModel` of diffusers: several ControlNetUnionModel objects as one part of a pipeline."""
 
 class MultistepIndex(StepIndex):
     """Solvers of several steps, which take a timestep that they do not know for the last."""
@@ -3494,8 +3602,128 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class PartAttributes:
+    """How a pipeline gives its parts and takes others, and keeps the library's pipeline up to date."""
+
+    def __delattr__(self, name: Any) -> Any: ...
+
+    def __getattr__(self, name: Any) -> Any: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
 class PerToken:
     """Schedulers whose tokens can have timesteps of their own, as in videos with some given frames."""
+
+class PipelineAttributes:
+    """What pipelines tell about themselves."""
+
+    @property
+    def attention_kwargs(self) -> Any:
+        """What the current or the last call was given as `attention_kwargs`."""
+
+    @property
+    def clip_skip(self) -> Any:
+        """How many layers of the text encoder the current or the last call skips."""
+
+    @property
+    def control_image_processor(self) -> Any:
+        """What turns the images for a ControlNet into tensors."""
+
+    @property
+    def cross_attention_kwargs(self) -> Any:
+        """What the current or the last call was given as `cross_attention_kwargs`."""
+
+    @property
+    def current_timestep(self) -> Any:
+        """The timestep of the step that the current call has done last; `None` between calls."""
+
+    @property
+    def default_image_size(self) -> Any:
+        """The sides of the images of a call without `height` and `width`."""
+
+    @property
+    def default_sample_size(self) -> Any:
+        """The sides of the latents of a call without `height` and `width`, before the transformer's patches."""
+
+    @property
+    def denoising_end(self) -> Any:
+        """The fraction of the denoising after which the last call stopped."""
+
+    @property
+    def denoising_start(self) -> Any:
+        """The fraction of the denoising that the last call left out at its begin."""
+
+    @property
+    def do_classifier_free_guidance(self) -> Any:
+        """Whether the current or the last call computes a prediction without the text, too."""
+
+    @property
+    def do_pag_adaptive_scaling(self) -> Any:
+        """Whether `pag_scale` declines during the last call."""
+
+    @property
+    def do_perturbed_attention_guidance(self) -> Any:
+        """Whether the last call computes a prediction with perturbed attention, too."""
+
+    @property
+    def guidance_rescale(self) -> Any:
+        """How far the last call corrects over-exposed images."""
+
+    @property
+    def guidance_scale(self) -> Any:
+        """How strongly the current or the last call follows the text."""
+
+    @property
+    def image_guidance_scale(self) -> Any:
+        """How strongly the last call keeps to the image."""
+
+    @property
+    def image_processor(self) -> Any:
+        """What turns images into tensors for the autoencoder, and back."""
+
+    @property
+    def joint_attention_kwargs(self) -> Any:
+        """What the current or the last call was given as `joint_attention_kwargs`."""
+
+    @property
+    def latent_channels(self) -> Any:
+        """The number of channels of the latents."""
+
+    @property
+    def lora_scale(self) -> Any:
+        """The factor of LoRAs that a call was given last; 1 without any."""
+
+    @property
+    def mask_processor(self) -> Any:
+        """What turns masks into tensors: `pipeline.mask_processor.blur(mask, blur_factor=12)`."""
+
+    @property
+    def num_timesteps(self) -> Any:
+        """The number of timesteps of the current or the last run."""
+
+    @property
+    def pag_adaptive_scale(self) -> Any:
+        """How much `pag_scale` declines during the last call."""
+
+    @property
+    def pag_scale(self) -> Any:
+        """How strongly the last call moves away from the prediction with perturbed attention."""
+
+    @property
+    def patch_size(self) -> Any:
+        """The sides of the patches of latents that the transformer takes."""
+
+    @property
+    def skip_guidance_layers(self) -> Any:
+        """The layers that a further prediction of the last call skips."""
+
+    @property
+    def tokenizer_max_length(self) -> Any:
+        """The largest number of tokens of a prompt; of a CLIP's, where the pipeline has one."""
+
+    @property
+    def vae_scale_factor(self) -> Any:
+        """How many pixels one position of the latents stands for, in each direction."""
 
 class PipelineQuantizationConfig:
     """Which parts of a pipeline to round while they are loaded.
@@ -3551,6 +3779,8 @@ class PixArtAlphaPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class PixArtSigmaPAGPipeline(DiffusionPipeline):
     """`PixArtSigmaPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3592,6 +3822,8 @@ class PixArtSigmaPAGPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class PixArtSigmaPipeline(DiffusionPipeline):
     """`PixArtSigmaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3629,6 +3861,8 @@ class PixArtSigmaPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class PixArtTransformer2DModel(ModelMixin):
     """`PixArtTransformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -3712,6 +3946,8 @@ class QuantizationConfig:
     def __eq__(self, other: Any) -> Any: ...  # type: ignore[override]
 
     def __init__(self, format: Any, components_to_quantize: Any = None, modules_to_not_convert: Any = None) -> None: ...
+
+    def __post_init__(self) -> Any: ...
 
     def __repr__(self) -> str: ...
 
@@ -3817,6 +4053,8 @@ class QwenImageControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class QwenImageControlNetModel(ModelMixin):
     """`QwenImageControlNetModel` of Python: see `ModelMixin` for its methods."""
 
@@ -3897,6 +4135,8 @@ class QwenImageControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class QwenImageEditInpaintPipeline(DiffusionPipeline):
     """`QwenImageEditInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3937,6 +4177,8 @@ class QwenImageEditInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class QwenImageEditPipeline(DiffusionPipeline):
     """`QwenImageEditPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3972,6 +4214,8 @@ class QwenImageEditPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class QwenImageEditPlusPipeline(DiffusionPipeline):
     """`QwenImageEditPlusPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -4009,6 +4253,8 @@ class QwenImageEditPlusPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class QwenImageImg2ImgPipeline(DiffusionPipeline):
     """`QwenImageImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4045,6 +4291,8 @@ class QwenImageImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class QwenImageInpaintPipeline(DiffusionPipeline):
     """`QwenImageInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -4086,6 +4334,8 @@ class QwenImageInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class QwenImageLayeredPipeline(DiffusionPipeline):
     """`QwenImageLayeredPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4124,6 +4374,11 @@ class QwenImageLayeredPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
+class QwenImageMultiControlNetModel(Several):
+    """`QwenImageMultiControlNetModel` of diffusers: several QwenImageControlNetModel objects as one part of a pipeline."""
+
 class QwenImagePipeline(DiffusionPipeline):
     """`QwenImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4158,6 +4413,8 @@ class QwenImagePipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class QwenImageTransformer2DModel(ModelMixin):
     """`QwenImageTransformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -4227,6 +4484,8 @@ class RePaintPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class RePaintScheduler(BackAndForth, SchedulerMixin):
     """`RePaintScheduler` of diffusers: see `SchedulerMixin` for its methods."""
@@ -4412,6 +4671,9 @@ class SD3ControlNetModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class SD3MultiControlNetModel(Several):
+    """`SD3MultiControlNetModel` of diffusers: several SD3ControlNetModel objects as one part of a pipeline."""
+
 class SD3Transformer2DModel(ModelMixin):
     """`SD3Transformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -4531,6 +4793,8 @@ class SanaControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class SanaPAGPipeline(DiffusionPipeline):
     """`SanaPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4573,6 +4837,8 @@ class SanaPAGPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class SanaPipeline(DiffusionPipeline):
     """`SanaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4611,6 +4877,8 @@ class SanaPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class SanaSprintImg2ImgPipeline(DiffusionPipeline):
     """`SanaSprintImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -4651,6 +4919,8 @@ class SanaSprintImg2ImgPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class SanaSprintPipeline(DiffusionPipeline):
     """`SanaSprintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4687,6 +4957,8 @@ class SanaSprintPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class SanaTransformer2DModel(ModelMixin):
     """`SanaTransformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -4884,6 +5156,30 @@ class ScoreSdeVeScheduler(PredictorCorrector, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class Several:
+    """Several models of one class, in an order. A pipeline takes it in the place of one, and a list of the models as well."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call self as a function."""
+
+    def __init__(self, models: Any) -> None: ...
+
+    def __repr__(self) -> str: ...
+
+    @property
+    def dtype(self) -> Any:
+        """The element type of the models."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_path: Any, **kwargs: Any) -> Self:
+        """Loads the models from this folder, and from those with `_1`, `_2` and so on at the end of their names, as far as there are any."""
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Writes the models into this folder and into those with `_1`, `_2` and so on at the end of their names."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Converts the weights of all models to another element type. A device must be the CPU."""
+
 class Shift:
     """Schedulers of flows whose noise levels are shifted for larger images (Esser et al. 2024,
     <https://arxiv.org/abs/2403.03206>).
@@ -5004,6 +5300,8 @@ class StableDiffusion3ControlNetInpaintingPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusion3ControlNetPipeline(DiffusionPipeline):
     """`StableDiffusion3ControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5049,6 +5347,8 @@ class StableDiffusion3ControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusion3Img2ImgPipeline(DiffusionPipeline):
     """`StableDiffusion3Img2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5092,6 +5392,8 @@ class StableDiffusion3Img2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusion3InpaintPipeline(DiffusionPipeline):
     """`StableDiffusion3InpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5140,6 +5442,8 @@ class StableDiffusion3InpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusion3PAGImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusion3PAGImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5184,6 +5488,8 @@ class StableDiffusion3PAGImg2ImgPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusion3PAGPipeline(DiffusionPipeline):
     """`StableDiffusion3PAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5225,6 +5531,8 @@ class StableDiffusion3PAGPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusion3Pipeline(DiffusionPipeline):
     """`StableDiffusion3Pipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5272,6 +5580,8 @@ class StableDiffusion3Pipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionAdapterPipeline(DiffusionPipeline):
     """`StableDiffusionAdapterPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5308,6 +5618,8 @@ class StableDiffusionAdapterPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5351,6 +5663,8 @@ class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5397,6 +5711,8 @@ class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionControlNetPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5440,6 +5756,8 @@ class StableDiffusionControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionDepth2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5472,6 +5790,8 @@ class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5509,6 +5829,8 @@ class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5553,6 +5875,8 @@ class StableDiffusionInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
     """`StableDiffusionInstructPix2PixPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5589,6 +5913,8 @@ class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionLatentUpscalePipeline(DiffusionPipeline):
     """`StableDiffusionLatentUpscalePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5619,6 +5945,8 @@ class StableDiffusionLatentUpscalePipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionPipeline(DiffusionPipeline):
     """`StableDiffusionPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5659,6 +5987,8 @@ class StableDiffusionPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionUpscalePipeline(DiffusionPipeline):
     """`StableDiffusionUpscalePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5691,6 +6021,8 @@ class StableDiffusionUpscalePipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLAdapterPipeline(DiffusionPipeline):
     """`StableDiffusionXLAdapterPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5744,6 +6076,8 @@ class StableDiffusionXLAdapterPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5799,6 +6133,8 @@ class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5857,6 +6193,8 @@ class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -5910,6 +6248,8 @@ class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLControlNetUnionImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetUnionImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -5966,6 +6306,8 @@ class StableDiffusionXLControlNetUnionImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLControlNetUnionInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetUnionInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -6025,6 +6367,8 @@ class StableDiffusionXLControlNetUnionInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionXLControlNetUnionPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetUnionPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -6080,6 +6424,8 @@ class StableDiffusionXLControlNetUnionPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionXLImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -6132,6 +6478,8 @@ class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionXLInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -6191,6 +6539,8 @@ class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class StableDiffusionXLInstructPix2PixPipeline(DiffusionPipeline):
     """`StableDiffusionXLInstructPix2PixPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -6233,6 +6583,8 @@ class StableDiffusionXLInstructPix2PixPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StableDiffusionXLPipeline(DiffusionPipeline):
     """`StableDiffusionXLPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -6283,6 +6635,8 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class StepIndex:
     """Schedulers that count their steps, and find the first by its timestep."""
@@ -6853,6 +7207,62 @@ class VaeImageProcessor:
 
     def __init__(self, do_resize: Any = True, vae_scale_factor: Any = 8, vae_latent_channels: Any = 4, resample: Any = 'lanczos', reducing_gap: Any = None, do_normalize: Any = True, do_binarize: Any = False, do_convert_rgb: Any = False, do_convert_grayscale: Any = False) -> None: ...
 
+    def __repr__(self) -> str: ...
+
+    def apply_overlay(self, mask: Any, init_image: Any, image: Any, crop_coords: Any = None) -> Any:
+        """The picture `init_image` with `image` in the places that the mask marks. With `crop_coords`, `image` covers that region alone."""
+
+    @staticmethod
+    def binarize(image: Any) -> Any:
+        """Values of 0 and 1, in place: 1 where the array has at least 0.5."""
+
+    @staticmethod
+    def blur(image: Any, blur_factor: Any = 4) -> Any:
+        """A picture or mask of Pillow, blurred by a Gaussian of this radius."""
+
+    @property
+    def config(self) -> FrozenDict:
+        """What the processor was made with: a mapping that cannot be changed."""
+
+    config_name: str
+
+    @staticmethod
+    def convert_to_grayscale(image: Any) -> Any:
+        """A picture of Pillow in shades of grey."""
+
+    @staticmethod
+    def convert_to_rgb(image: Any) -> Any:
+        """A picture of Pillow in RGB."""
+
+    @staticmethod
+    def denormalize(images: Any) -> Any:
+        """Values in [0, 1] for values in [-1, 1]; those outside are clamped."""
+
+    @staticmethod
+    def get_crop_region(mask_image: Any, width: Any, height: Any, pad: Any = 0) -> Any:
+        """The region `(x1, y1, x2, y2)` around what a mask of Pillow marks, with `pad` pixels on each side, widened as far as the picture
+        reaches to the proportions of `width` and `height`.
+        """
+
+    def get_default_height_width(self, image: Any, height: Any = None, width: Any = None) -> Any:
+        """The sides that a picture or an array of pictures gets, which are multiples of `vae_scale_factor`."""
+
+    @staticmethod
+    def normalize(images: Any) -> Any:
+        """Values in [-1, 1] for values in [0, 1]."""
+
+    @staticmethod
+    def numpy_to_pil(images: Any) -> Any:
+        """Pictures of Pillow for an array `[batch, height, width, channels]` with values in [0, 1], or for that of one picture."""
+
+    @staticmethod
+    def numpy_to_pt(images: Any) -> Any:
+        """A tensor `[batch, channels, height, width]` for an array `[batch, height, width, channels]`."""
+
+    @staticmethod
+    def pil_to_numpy(images: Any) -> Any:
+        """Pictures of Pillow as an array `[batch, height, width, channels]` with values in [0, 1]."""
+
     def postprocess(self, image: Any, output_type: Any = 'pil', do_denormalize: Any = None) -> Any:
         """Decoded images, `[batch, channels, height, width]`, as images of Pillow (`"pil"`), an array of numpy (`"np"`,
         `[batch, height, width, channels]`) or a tensor (`"pt"`).
@@ -6860,6 +7270,15 @@ class VaeImageProcessor:
 
     def preprocess(self, image: Any, height: Any = None, width: Any = None, resize_mode: Any = 'default', crops_coords: Any = None) -> Any:
         """The values of images, `[batch, channels, height, width]`: in [-1, 1], or in [0, 1] without `do_normalize`."""
+
+    @staticmethod
+    def pt_to_numpy(images: Any) -> Any:
+        """An array of numpy `[batch, height, width, channels]` for a tensor `[batch, channels, height, width]`."""
+
+    def resize(self, image: Any, height: Any, width: Any, resize_mode: Any = 'default') -> Any:
+        """A picture of Pillow in another size: stretched (`"default"`), as a whole on a ground that continues its edges (`"fill"`), or with
+        what juts out on two sides left out (`"crop"`).
+        """
 
 class VaeMixin:
     """How the autoencoder of a pipeline goes through images."""
@@ -6949,6 +7368,8 @@ class ZImageControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class ZImageControlNetModel(ModelMixin):
     """`ZImageControlNetModel` of Python: see `ModelMixin` for its methods."""
 
@@ -7022,6 +7443,8 @@ class ZImageControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class ZImageImg2ImgPipeline(DiffusionPipeline):
     """`ZImageImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -7057,6 +7480,8 @@ class ZImageImg2ImgPipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class ZImageInpaintPipeline(DiffusionPipeline):
     """`ZImageInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -7096,6 +7521,8 @@ class ZImageInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class ZImageOmniPipeline(DiffusionPipeline):
     """`ZImageOmniPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -7131,6 +7558,8 @@ class ZImageOmniPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+    model_cpu_offload_seq: str
+
 class ZImagePipeline(DiffusionPipeline):
     """`ZImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -7164,6 +7593,8 @@ class ZImagePipeline(DiffusionPipeline):
             TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
+
+    model_cpu_offload_seq: str
 
 class ZImageTransformer2DModel(ModelMixin):
     """`ZImageTransformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -7205,6 +7636,15 @@ class ZImageTransformer2DModel(ModelMixin):
         Raises:
             ValueError: when an argument is missing, or a shape does not fit.
         """
+
+class _Adapters(Several):
+    @property
+    def adapters(self) -> Any:
+        """The models."""
+
+    @property
+    def total_downscale_factor(self) -> Any:
+        """How many pixels one position of the smallest feature stands for, in each direction."""
 
 __version__: str
 

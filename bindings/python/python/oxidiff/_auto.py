@@ -1,7 +1,6 @@
 """AutoPipelines: they choose the class of a checkpoint's family for a task."""
 
 from . import _oxidiff
-from ._loading import options, path
 from ._perturbed import take_perturbation
 from ._pipelines import DiffusionPipeline
 
@@ -16,11 +15,8 @@ def _auto(class_name):
             """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`. `enable_pag=True` chooses a class that guides
             by perturbed attention, in the layers that `pag_applied_layers` names."""
             applied = take_perturbation(kwargs)
-            chosen, others = options(kwargs)
-            core = _oxidiff.PipelineCore.from_pretrained(path(pretrained_model_or_path), chosen, class_name)
-            pipeline = DiffusionPipeline._of(core)
-            pipeline._replace(others)
-            return applied(pipeline)
+            load = _oxidiff.PipelineCore.from_pretrained
+            return applied(DiffusionPipeline._loaded(load, pretrained_model_or_path, kwargs, class_name))
 
         @classmethod
         def from_pipe(cls, pipeline, **kwargs):

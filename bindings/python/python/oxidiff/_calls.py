@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 
 from . import _oxidiff
+from ._attributes import ATTENTION_ARGUMENTS, OF_CALLS
 from ._outputs import ImagePipelineOutput, StableDiffusionPipelineOutput
 from ._unsupported import UNSUPPORTED_ARGUMENTS
 
 
 def call(pipeline, given):
     """Calls a pipeline with the arguments that its class's `__call__` has collected."""
+    run = pipeline._core.call
     whole = given.pop("return_dict")
+    called_with = {name: given.get(name) for name in OF_CALLS}
+    called_with.update((name, given["others"].get(name)) for name in ATTENTION_ARGUMENTS)
     scale = _lora_scale(pipeline, given)
     function = given.pop("callback_on_step_end", None)
     inputs = _tensor_inputs(function, given.pop("callback_on_step_end_tensor_inputs", ("latents",)))
@@ -32,17 +36,20 @@ def call(pipeline, given):
         given["output_type"] = "np"
     pipeline._synchronise()
     pipeline.__dict__.update(
-        _interrupt=False, _guidance_scale=given.get("guidance_scale"), _clip_skip=given.get("clip_skip")
+        _interrupt=False, _guidance_scale=given.get("guidance_scale"), _clip_skip=given.get("clip_skip"),
+        _called_with=called_with,
     )
+    if scale is not None:
+        pipeline._lora_scale = scale
     scheduler = pipeline._parts.get("scheduler")
     with _Steps(pipeline, function, inputs, given.get("num_inference_steps")) as steps:
         try:
             pipeline._is_called = True
             if scale is not None:
                 pipeline._core.set_lora_scale(scale)
-            images, flagged = pipeline._core.call(given, steps, function is not None and "latents" in inputs)
+            images, flagged = run(given, steps, function is not None and "latents" in inputs)
         finally:
-            pipeline._is_called = False
+            pipeline._is_called, pipeline._current_timestep = False, None
             if scale is not None:
                 pipeline._core.set_lora_scale(1.0)
             if scheduler is not None:
@@ -50,10 +57,6 @@ def call(pipeline, given):
     if form == "pt":
         images = _tensor(images)
     return _output(pipeline, images, flagged, whole)
-
-
-#: The names that families have for the same dictionary.
-ATTENTION_ARGUMENTS = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")
 
 
 def _lora_scale(pipeline, given):
@@ -128,10 +131,11 @@ class _Steps:
 
     def __call__(self, index, timestep, done, steps, timesteps, latents):
         self.pipeline._num_timesteps = timesteps
+        self.pipeline._current_timestep = _oxidiff.scalar(timestep, self.whole)
         replaced = None
         if self.function is not None:
             values = {"latents": latents} if "latents" in self.inputs else {}
-            answer = self.function(self.pipeline, index, _oxidiff.scalar(timestep, self.whole), values)
+            answer = self.function(self.pipeline, index, self.pipeline._current_timestep, values)
             # The callback may also have changed the values in place.
             replaced = _answered(answer).get("latents", values.get("latents"))
             if replaced is latents and not _may_have_changed(latents):

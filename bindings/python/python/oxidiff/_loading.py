@@ -51,8 +51,7 @@ def options(given):
     options, rest = {}, {}
     for name, value in given.items():
         if name in DTYPES:
-            if value is not None:
-                options["dtype"] = element_type(name, value)
+            options.update(types(name, value))
         elif name in ("token", "use_auth_token"):
             options.update(token_options(value))
         elif name == "quantization_config":
@@ -60,12 +59,12 @@ def options(given):
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
         elif name in ADDITIONS and value not in (None, False):
-            nets = value if isinstance(value, (list, tuple)) else [value]
+            nets = value if isinstance(value, (list, tuple)) else getattr(value, "nets", [value])
             if not all(hasattr(net, "_core") for net in nets):
                 raise TypeError(f"`{name}`: must be a {ADDITIONS[name]} of this package, or a list of them")
             cores = [net._core for net in nets]
             # A ControlNet and a list of one are not the same to every pipeline.
-            options[name] = value._core if name == "controlnet" and not isinstance(value, (list, tuple)) else cores
+            options[name] = value._core if name == "controlnet" and nets == [value] else cores
         elif name in LIMITED:
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
@@ -106,12 +105,16 @@ def own_options(given, class_name):
     for name in ADDITIONS:
         if name in chosen:
             raise NotImplementedError(f"`{name}` is not supported by a {class_name}")
+    if "types" in chosen:
+        raise ValueError(f"a {class_name} has one element type: a dictionary with one for each part is for `from_pretrained` of pipelines")
     warn_of_unknown(others, class_name)
     return chosen
 
 
 def model_options(given, class_name):
     """Options of the library for a model; others are values for fields of its configuration."""
+    if "quantization_config" in given:
+        given = {**given, "quantization_config": _quantization.for_models(given["quantization_config"])}
     fields = options(given)[1]
     refuse_others({name: value for name, value in fields.items() if name in PARTS})
     fields = {name: value for name, value in fields.items() if name not in PARTS}
@@ -145,10 +148,18 @@ def refuse_others(given):
             raise NotImplementedError(f"`{name}={value!r}` is not supported")
 
 
+def types(name, value):
+    """The options for an element type, or for a dictionary with one for each part and one for all others, `default`."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        return {"dtype": element_type(name, value)}
+    by_part = {part: element_type(f"{name}[{part!r}]", dtype) for part, dtype in value.items()}
+    return {"dtype": by_part.pop("default", None), "types": by_part}
+
+
 def element_type(name, value):
     """An element type of any library, or its name."""
-    if isinstance(value, dict):
-        raise NotImplementedError(f"`{name}` with a type for each part is not supported: call `to` of the parts")
     if value == "auto":
         return None
     from . import _oxidiff
@@ -164,7 +175,7 @@ def read_as_gguf(file, given):
 
     diffusers computes in it with activations of `torch_dtype`, which fails where the two differ.
     """
-    config = given.get("quantization_config")
+    config = _quantization.for_models(given.get("quantization_config"))
     if not isinstance(config, _quantization.GGUFQuantizationConfig):
         return given
     if not file.split("?")[0].endswith(".gguf"):

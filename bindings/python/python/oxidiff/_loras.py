@@ -82,7 +82,10 @@ class LoraMixin:
         self._check_components(components)
         if safe_fusing:
             raise NotImplementedError("`safe_fusing` is not supported")
-        self._change("fuse_lora", lora_scale, adapter_names)
+        if adapter_names is not None:
+            adapter_names = self._known(adapter_names)
+        if adapter_names != []:
+            self._change("fuse_lora", lora_scale, adapter_names)
 
     def unfuse_lora(self, components=None):
         """Removes fused adapters from the weights."""
@@ -100,7 +103,20 @@ class LoraMixin:
 
     def delete_adapters(self, adapter_names):
         """Removes some adapters."""
-        self._change("delete_adapters", [adapter_names] if isinstance(adapter_names, str) else list(adapter_names))
+        names = self._known(adapter_names)
+        if names:
+            self._change("delete_adapters", names)
+
+    def _known(self, adapter_names):
+        """Those of these names that adapters have; the others have no effect, as in diffusers, but are logged."""
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        known = {name for _, several in self._core.get_list_adapters() for name in several}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            import logging
+
+            logging.getLogger("oxidiff").warning("There are no adapters %s: the names are ignored.", unknown)
+        return [name for name in names if name in known]
 
     def get_list_adapters(self):
         """The adapters of each model."""

@@ -3,12 +3,14 @@
 import json
 
 from . import _oxidiff
+from ._autoencoders import AutoencoderMixin
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import folder, model_options, moved, own_options, path, read_as_gguf, refuse_others
+from ._loading import model_options, moved, own_options, path, read_as_gguf
 from ._methods import describe, method
-from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
+from ._outputs import output_class
 from ._program import device_of_program, dtype_of_program
-from ._unsupported import MODEL_METHODS, refuse_override, refuses
+from ._saving import save
+from ._unsupported import MODEL_ATTRIBUTES, MODEL_METHODS, refuse_override, refuses
 
 
 @refuses(*MODEL_METHODS)
@@ -97,14 +99,18 @@ class ModelMixin(JsonMixin):
         """The configuration as JSON, as it is saved."""
         return self._core.config() + "\n"
 
-    def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None,
+    def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None, max_shard_size=None,
                         push_to_hub=False, **kwargs):
-        """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
-        if not safe_serialization or variant or push_to_hub:
-            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
-        refuse_others(kwargs)
+        """Writes `config.json` and the weights into a folder, which is created if it does not exist.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the name of the file: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file.
+        """
         if is_main_process:
-            self._core.save_pretrained(folder(save_directory))
+            save(self._core.save_pretrained, save_directory, safe_serialization, variant, max_shard_size,
+                 {"push_to_hub": push_to_hub, **kwargs})
 
     @property
     def config(self):
@@ -165,6 +171,30 @@ class ModelMixin(JsonMixin):
     def disable_xformers_memory_efficient_attention(self):
         """Does nothing: attention stays memory-efficient."""
 
+    def set_attention_backend(self, backend):
+        """Does nothing for `"native"`, which is the library's own attention; there are no other backends.
+
+        Raises:
+            NotImplementedError: for other backends.
+        """
+        name = str(getattr(backend, "value", backend)).lower()
+        if name != "native":
+            raise NotImplementedError(f"`backend={name!r}` is not supported: the library has its own attention, which is `'native'` here; the "
+                                      "other backends are kernels for torch")
+
+    def reset_attention_backend(self):
+        """Does nothing: there is one backend."""
+
+    @property
+    def is_cache_enabled(self):
+        """False: `enable_cache` is not supported."""
+        return False
+
+    @property
+    def training(self):
+        """False: the model is always in the state for inference."""
+        return False
+
     def eval(self):
         """Returns the model, which is always in the state for inference."""
         return self
@@ -193,11 +223,14 @@ class ModelMixin(JsonMixin):
     def _call(self, given):
         others = given.pop("others")
         added = others.pop("added_cond_kwargs", None)
+        _drop_neutral(others)
         for name, value in others.items():
             if value is not None:
                 raise NotImplementedError(f"`{name}` is not supported by a {type(self).__name__}")
         whole = given.pop("return_dict")
         given.update(added or {})
+        if "img_shapes" in given:
+            given["img_shapes"] = _shapes(given["img_shapes"])
         if isinstance(given.get("image_embeds"), (list, tuple)):
             # Those of IP-Adapters.
             given["ip_adapter_image_embeds"] = list(given.pop("image_embeds"))
@@ -206,6 +239,9 @@ class ModelMixin(JsonMixin):
             fields.setdefault(name, []).append(value)
         # A field with several tensors, such as the residuals of a ControlNet, has them under the same name.
         values = [value[0] if len(value) == 1 else tuple(value) for value in fields.values()]
+        if self._class_name == "ZImageTransformer2DModel":
+            # The images of a batch can differ in size, so that there is a list of them.
+            fields, values = {"sample": values}, [values]
         if not whole:
             return tuple(values)
         return _output(self._class_name, tuple(fields))(*values)
@@ -218,48 +254,14 @@ class ModelMixin(JsonMixin):
 
     def __setattr__(self, name, value):
         refuse_override(self, name, "model")
+        if name in MODEL_ATTRIBUTES or (not name.startswith("_") and name in self.config):
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: the library would not read it")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
         if not name.startswith("_") and name in self.config:
             return self.config[name]
         raise AttributeError(f"a {type(self).__name__} has no `{name}`")
-
-
-class AutoencoderMixin:
-    """What autoencoders do besides being called."""
-
-    def encode(self, x, return_dict=True):
-        """Encodes images `[batch, channels, height, width]` with values in [-1, 1] as latents."""
-        mean, logvar = self._core.encode(x)
-        if logvar is None:
-            return AutoencoderTinyOutput(mean) if return_dict else (mean,)
-        distribution = DiagonalGaussianDistribution(mean, logvar)
-        return AutoencoderKLOutput(distribution) if return_dict else (distribution,)
-
-    def decode(self, z, return_dict=True, generator=None):
-        """Decodes latents `[batch, channels, height, width]` to images with values in about [-1, 1]."""
-        sample = self._core.decode(z)
-        return DecoderOutput(sample) if return_dict else (sample,)
-
-    def enable_tiling(self, use_tiling=True):
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
-        self._core.set_parts(tiling=use_tiling)
-        self._changes += 1
-
-    def disable_tiling(self):
-        """Encodes and decodes whole images."""
-        self.enable_tiling(False)
-
-    def enable_slicing(self):
-        """Encodes and decodes the images of a batch one by one."""
-        self._core.set_parts(slicing=True)
-        self._changes += 1
-
-    def disable_slicing(self):
-        """Encodes and decodes whole batches."""
-        self._core.set_parts(slicing=False)
-        self._changes += 1
 
 
 class FromUNetMixin:
@@ -302,47 +304,41 @@ class T2IAdapterMixin:
         return self.config["downscale_factor"] * 2 ** halvings[self.config["adapter_type"]]
 
 
-class DiagonalGaussianDistribution:
-    """The distribution of the latents of images: a mean and a variance at each position."""
-
-    def __init__(self, mean, logvar):
-        self.mean = mean
-        self.logvar = logvar
-        # Computed with this package's tensors, whatever the kind of the arrays.
-        self._mean, self._logvar = _oxidiff.Tensor(mean), _oxidiff.Tensor(logvar)
-
-    @property
-    def std(self):
-        """The standard deviation at each position."""
-        return _oxidiff.like((self._logvar * 0.5).exp(), self.mean)
-
-    @property
-    def var(self):
-        """The variance at each position."""
-        return _oxidiff.like(self._logvar.exp(), self.mean)
-
-    def sample(self, generator=None):
-        """Draws latents."""
-        noise = _oxidiff.randn(*self._mean.shape, generator=generator, dtype=self._mean.dtype)
-        return _oxidiff.like(self._mean + (self._logvar * 0.5).exp() * noise, self.mean)
-
-    def mode(self):
-        """The most likely latents."""
-        return self.mean
-
-
 class AutoModel:
     """Loads a model of the class that its configuration names."""
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, subfolder=None, **kwargs):
         """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
-        chosen = own_options({"subfolder": subfolder, **kwargs}, cls.__name__)
+        chosen = model_options({"subfolder": subfolder, **kwargs}, cls.__name__)
         name = path(pretrained_model_name_or_path)
-        class_name = loads(_oxidiff.model_config(name, chosen)).get("_class_name")
+        config = loads(_oxidiff.model_config(name, chosen))
+        # Text encoders have the name where transformers writes it.
+        class_name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
         if class_name not in CLASSES:
             raise ValueError(f"{name}: `config.json` names the class `{class_name}`, which is not supported")
         return CLASSES[class_name].from_pretrained(name, subfolder=subfolder, **kwargs)
+
+
+def _shapes(shapes):
+    """The shapes of the images of one item; diffusers takes a list of them for each item of the batch, which all have the same here."""
+    if not shapes or not isinstance(shapes[0], list):
+        return shapes
+    rows = [[tuple(int(size) for size in shape) for shape in row] for row in shapes]
+    if any(row != rows[0] for row in rows):
+        raise NotImplementedError("`img_shapes`: shapes that differ between the items of a batch are not supported")
+    return rows[0]
+
+
+def _drop_neutral(others):
+    """Takes out what changes nothing: a factor of 1 for LoRAs, and outputs of text encoders that are not asked for."""
+    for name in ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs"):
+        kwargs = others.get(name)
+        if kwargs is not None and all(key == "scale" and value == 1 for key, value in kwargs.items()):
+            del others[name]
+    for name in ("output_hidden_states", "output_attentions"):
+        if others.get(name) is False:
+            del others[name]
 
 
 _FIELDS = {}

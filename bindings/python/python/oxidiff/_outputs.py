@@ -82,4 +82,5 @@ AutoencoderKLOutput = output_class(
     "AutoencoderKLOutput", ["latent_dist"], "The distribution of the latents of images."
 )
 AutoencoderTinyOutput = output_class("AutoencoderTinyOutput", ["latents"], "The latents of images.")
+EncoderOutput = output_class("EncoderOutput", ["latent"], "The latents of images.")
 DecoderOutput = output_class("DecoderOutput", ["sample"], "Images decoded from latents, in about [-1, 1].")

@@ -1,23 +1,25 @@
 """Pipelines: one class for each of the library's registry."""
 
 from . import _oxidiff
+from ._attributes import PipelineAttributes, offload_order
 from ._calls import call
-from ._config import JsonMixin, dumps, html, loads
-from ._loading import ADDITIONS, folder, moved, options, path, refuse_others, warn_of_unknown
+from ._config import JsonMixin, html, loads
+from ._incomplete import Incomplete, made
 from ._ip_adapters import IPAdapterMixin
+from ._loading import ADDITIONS, moved, options, path, warn_of_unknown
 from ._loras import LoraMixin
 from ._methods import describe, method
-from ._models import CLASSES as MODELS
 from ._models import ModelMixin
-from ._pipeline_parts import FURTHER, Part, VaeMixin
+from ._multi import Several, together
+from ._part_attributes import PartAttributes, python
+from ._pipeline_parts import FURTHER, VaeMixin
 from ._program import device_of_program, dtype_of_program
-from ._schedulers import CLASSES as SCHEDULERS
-from ._schedulers import SchedulerMixin
+from ._saving import save
 from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
 
 
 @refuses(*PIPELINE_METHODS)
-class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
+class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -25,30 +27,33 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     """
 
     config_name = "model_index.json"
+    model_cpu_offload_seq = None
     _class_name = None
+    _arguments = frozenset()
 
     def __init__(self, **parts):
         if self._class_name is None:
             raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
-        cores = {}
+        parts = {name: together(part) for name, part in parts.items()}
+        own = {}
         for name, part in parts.items():
-            several = part if isinstance(part, (list, tuple)) and part else [part]
+            several = part if isinstance(part, (list, tuple)) and part else part.nets if isinstance(part, Several) else [part]
             for one in several:
                 refuse_overrides(one)
             if all(hasattr(one, "_core") for one in several):
-                cores[name] = [one._core for one in several] if several is part else part._core
-        # The class's own options. `None` is an optional part that is not there.
-        options = {name: value for name, value in parts.items() if name not in cores and value is not None}
+                own[name] = part
+        # The class's own options. `None` is a part that is not there.
+        options = {name: value for name, value in parts.items() if name not in own and value is not None}
         options.update({name: bool(parts[name]) for name in FLAGS if name in parts})
         if options.pop("add_watermarker", None):
             raise NotImplementedError("`add_watermarker=True`: images are never marked")
         for name, value in options.items():
             if not isinstance(value, (bool, int, float, str, dict)):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-        core = _oxidiff.PipelineCore.from_parts(self._class_name, list(cores.items()), dumps(options))
-        self._start(core, parts)
+        core = made(self._class_name, own, options, {name for name, part in parts.items() if part is None})
+        self._start(core, own)
         index = self.config
-        for name in cores:
+        for name in own:
             if name not in index:
                 raise TypeError(f"{self._class_name}.__init__() got an unexpected keyword argument '{name}'")
 
@@ -63,10 +68,15 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         """Takes over a pipeline of the library, and `parts` that Python has objects for already."""
         fields = self.__dict__
         fields.update(_core=core, _parts={}, _synchronised={}, _progress_bar_config={}, _interrupt=False,
-                      _is_called=False, _num_timesteps=0, _guidance_scale=None, _clip_skip=None)
+                      _is_called=False, _num_timesteps=0, _guidance_scale=None, _clip_skip=None, _called_with={},
+                      _current_timestep=None)
+        if isinstance(core, Incomplete):
+            self._parts.update(parts)
+            for name in parts:
+                self._note(name)
         for name, _, class_name, part in core.parts():
-            known = parts.get(name)
-            self._parts[name] = known if hasattr(known, "_core") else _python(part, class_name)
+            known = together(parts.get(name))
+            self._parts[name] = known if hasattr(known, "_core") else python(part, class_name)
             self._note(name)
 
     @classmethod
@@ -108,13 +118,31 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     @classmethod
     def _load(cls, load, name_or_path, kwargs):
         layers = kwargs.pop("pag_applied_layers", None)
-        chosen, others = options(kwargs)
-        # The checkpoint's own are not even read.
-        chosen["models"] = {name: part._core for name, part in others.items() if isinstance(part, ModelMixin)}
-        pipeline = cls._of(load(path(name_or_path), chosen, cls._class_name))
-        pipeline._replace(others)
+        pipeline = cls._loaded(load, name_or_path, kwargs, cls._class_name)
         if layers is not None:
             pipeline.set_pag_applied_layers(layers)
+        return pipeline
+
+    @classmethod
+    def _loaded(cls, load, name_or_path, kwargs, class_name):
+        """A pipeline of a class, or of that which an AutoPipeline chooses."""
+        chosen, others = options(kwargs)
+        types = chosen.pop("types", {})
+        if types and load is not _oxidiff.PipelineCore.from_pretrained:
+            raise NotImplementedError("an element type for each part is for `from_pretrained`: convert the parts with their `to`")
+        if types and chosen.get("quantization_config") is not None:
+            raise NotImplementedError("`quantization_config` together with an element type for each part is not supported")
+        # The checkpoint's own are not even read.
+        given = {name: part for name, part in others.items() if isinstance(part, ModelMixin)}
+        pipeline = cls._of(load(path(name_or_path), {**chosen, "models": {name: part._core for name, part in given.items()}}, class_name),
+                           {name: kwargs[name] for name in ADDITIONS if name in chosen})
+        for name, dtype in types.items():
+            part = pipeline._parts.get(name)
+            if isinstance(part, ModelMixin) and name not in others and name not in chosen:
+                # Weights are read when they are used, so that those of the other type never are.
+                settings = {**{option: chosen[option] for option in MODEL_OPTIONS if option in chosen}, "dtype": dtype, "subfolder": name}
+                setattr(pipeline, name, type(part)._of(_oxidiff.ModelCore.from_pretrained(part._class_name, path(name_or_path), settings)))
+        pipeline._replace(others)
         return pipeline
 
     def set_pag_applied_layers(self, pag_applied_layers):
@@ -153,6 +181,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
             raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
         pipeline._synchronise()
         chosen, others = options(kwargs)
+        if "types" in chosen:
+            raise NotImplementedError("`from_pipe` takes one element type: convert the parts with their `to`")
         dtype, added = chosen.pop("dtype", None), {name: chosen.pop(name) for name in ADDITIONS if name in chosen}
         if chosen:
             raise NotImplementedError(f"`from_pipe` does not support `{next(iter(chosen))}`")
@@ -178,13 +208,16 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         copied.__dict__.update(own, _progress_bar_config=dict(self._progress_bar_config))
         return copied
 
-    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
-        if not safe_serialization or variant or push_to_hub:
-            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
-        refuse_others(kwargs)
+    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, max_shard_size=None, push_to_hub=False, **kwargs):
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the names of the files of weights: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file for each model.
+        """
         self._synchronise()
-        self._core.save_pretrained(folder(save_directory))
+        save(self._core.save_pretrained, save_directory, safe_serialization, variant, max_shard_size, {"push_to_hub": push_to_hub, **kwargs})
 
     @property
     def config(self):
@@ -212,48 +245,16 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         return device_of_program()
 
     _execution_device = device
+    #: No part has a device of its own.
+    hf_device_map = None
+
+    def reset_device_map(self):
+        """Does nothing: all parts are on the CPU."""
 
     @property
     def name_or_path(self):
         """Where the pipeline was loaded from."""
         return self.config.get("_name_or_path")
-
-    @property
-    def num_timesteps(self):
-        """The number of timesteps of the current or the last run."""
-        return self._num_timesteps
-
-    @property
-    def guidance_scale(self):
-        """How strongly the current or the last call follows the text."""
-        return self._guidance_scale
-
-    @property
-    def do_classifier_free_guidance(self):
-        """Whether the current or the last call computes a prediction without the text, too."""
-        unet = self._parts.get("unet")
-        is_embedded = unet is not None and unet.config.get("time_cond_proj_dim") is not None
-        return self._guidance_scale is not None and self._guidance_scale > 1 and not is_embedded
-
-    @property
-    def clip_skip(self):
-        """How many layers of the text encoder the current or the last call skips."""
-        return self._clip_skip
-
-    @property
-    def vae_scale_factor(self):
-        """How many pixels one position of the latents stands for, in each direction."""
-        vae = self._parts.get("vae")
-        if vae is None:
-            raise AttributeError(f"a {type(self).__name__} has no autoencoder")
-        # Every block but the last halves the sides; a tiny autoencoder has other names for them.
-        blocks = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
-        return 2 ** (len(blocks) - 1)
-
-    @property
-    def image_processor(self):
-        """What turns images into tensors for the autoencoder, and back."""
-        return _oxidiff.VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
 
     @property
     def interrupt(self):
@@ -266,7 +267,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         dtype = moved(args, kwargs)
         if dtype is not None:
             for part in self._parts.values():
-                if isinstance(part, ModelMixin):
+                if isinstance(part, (ModelMixin, Several)):
                     part.to(dtype)
             self._synchronise()
         return self
@@ -298,69 +299,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     def _call(self, given):
         return call(self, given)
 
-    def _note(self, name):
-        part = self._parts[name]
-        self._synchronised[name] = (id(part._core), getattr(part, "_changes", 0))
-
-    def _synchronise(self):
-        """Brings the library's pipeline up to date with the objects that Python has changed."""
-        for name, part in self._parts.items():
-            if name == "scheduler":
-                self._core.set_scheduler_state(part._core)
-            elif self._synchronised[name] != (id(part._core), getattr(part, "_changes", 0)):
-                self._core.set_part(name, part._core)
-                self._note(name)
-
-    def _refresh(self):
-        """Brings Python's objects up to date with the library's pipeline, whose models have changed."""
-        found = self._core.parts()
-        for name, _, class_name, core in found:
-            part = self._parts.get(name)
-            if isinstance(part, ModelMixin):
-                part._core, part._config = core, None
-            elif part is None or isinstance(part, Part):
-                self._parts[name] = _python(core, class_name)
-            self._note(name)
-        # Those that came with an IP-Adapter can go with it.
-        for name in {"image_encoder", "feature_extractor"} & set(self._parts) - {name for name, *_ in found}:
-            del self._parts[name]
-
-    def __getattr__(self, name):
-        parts = self.__dict__.get("_parts", {})
-        if name in parts:
-            return parts[name]
-        if not name.startswith("_"):
-            if isinstance(self.config.get(name), list):
-                # A part that the class has and this pipeline lacks.
-                return None
-        raise AttributeError(f"a {type(self).__name__} has no `{name}`")
-
-    def __setattr__(self, name, value):
-        if name == "_guidance_scale":
-            raise NotImplementedError("the guidance scale cannot be changed during a call")
-        if isinstance(getattr(type(self), name, None), property):
-            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: it follows from its parts")
-        if name.startswith("_") or (name not in self._parts and not isinstance(self.config.get(name), list)):
-            object.__setattr__(self, name, value)
-        elif self._is_called:
-            raise NotImplementedError(f"`{name}` cannot be replaced during a call")
-        elif value is None:
-            try:
-                self._core.set_part(name, None)
-            except ValueError:
-                raise NotImplementedError(f"a {type(self).__name__} without its `{name}` is not supported") from None
-            self._parts.pop(name, None)
-        else:
-            if not hasattr(value, "_core"):
-                raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-            refuse_overrides(value)
-            if name == "scheduler" and isinstance(value, SchedulerMixin):
-                self._core.set_scheduler_state(value._core)
-            else:
-                self._core.set_part(name, value._core)
-            self._parts[name] = value
-            self._note(name)
-
     def __repr__(self):
         self._synchronise()
         return self._core.describe() + "\n"
@@ -369,17 +307,10 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         return html(type(self).__name__, self.config, repr(self))
 
 
+#: Options of pipelines that are also those of a model.
+MODEL_OPTIONS = ("variant", "revision", "cache_dir", "token", "local_files_only")
 #: Options of pipelines that are true or false.
 FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score", "requires_safety_checker")
-
-
-def _python(core, class_name):
-    """The object of Python for a part of the library."""
-    if class_name in SCHEDULERS and hasattr(core, "compatibles"):
-        return SCHEDULERS[class_name]._of(core)
-    if class_name in MODELS and hasattr(core, "num_parameters"):
-        return MODELS[class_name]._of(core)
-    return Part(core, class_name)
 
 
 #: The arguments that come first in Python's calls, in this order.
@@ -408,6 +339,8 @@ def _class(class_name, arguments):
     )
     space = {
         "_class_name": class_name,
+        "_arguments": frozenset(names),
+        "model_cpu_offload_seq": offload_order(class_name),
         "_never_none": frozenset(
             name for name, default in by_name.items() if default is not None and name != "output_type"
         ),
@@ -415,6 +348,8 @@ def _class(class_name, arguments):
         "__doc__": f"`{class_name}` of diffusers: see `DiffusionPipeline` for its other methods.",
         "__call__": method(class_name, "__call__", parameters, "_call", about),
     }
+    if "callback_on_step_end" in names:
+        space["_callback_tensor_inputs"] = ["latents"]
     bases = (DiffusionPipeline,) if class_name not in FURTHER else (FURTHER[class_name], DiffusionPipeline)
     return type(class_name, bases, space)
 

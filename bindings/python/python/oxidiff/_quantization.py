@@ -14,6 +14,12 @@ class QuantizationConfig:
     components_to_quantize: list[str] | None = None
     modules_to_not_convert: list[str] | None = None
 
+    def __post_init__(self):
+        for name in ("components_to_quantize", "modules_to_not_convert"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, str) or not all(isinstance(item, str) for item in value)):
+                raise TypeError(f"`{name}`: must be a list of strings, not {value!r}")
+
 
 @dataclasses.dataclass
 class GGUFQuantizationConfig:
@@ -89,6 +95,22 @@ def check(name, config):
         method = getattr(method, "value", method)
         raise NotImplementedError(f"`{name}`: {type(config).__name__} ({method}) is not supported: {INSTEAD}")
     raise TypeError(f"`{name}`: must be a QuantizationConfig of this package, not {type(config).__name__}")
+
+
+def for_models(config):
+    """The `quantization_config` of a model as one of this package, where it is a dictionary or one of diffusers for GGUF files."""
+    if isinstance(config, (QuantizationConfig, GGUFQuantizationConfig)) or config is None:
+        return config
+    values = config if isinstance(config, dict) else vars(config) if hasattr(config, "quant_method") else {}
+    method = values.get("quant_method")
+    method = getattr(method, "value", method)
+    if method == "gguf":
+        return GGUFQuantizationConfig(values.get("compute_dtype"))
+    if isinstance(config, dict):
+        if method is None:
+            raise ValueError("`quantization_config`: the dictionary has no `quant_method`")
+        raise NotImplementedError(f"`quantization_config`: the `quant_method` {method!r} is not supported: {INSTEAD}")
+    return config
 
 
 def rounding(config):

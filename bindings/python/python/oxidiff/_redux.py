@@ -1,12 +1,13 @@
 """FLUX.1 Redux: images as the end of a prompt. Its result is no image but the embedded prompt of a call."""
 
 from . import _oxidiff
-from ._loading import folder, moved, options, path, refuse_others, warn_of_unknown
+from ._loading import moved, options, path, warn_of_unknown
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
 from ._outputs import FluxPriorReduxPipelineOutput
 from ._pipeline_parts import Part
 from ._program import device_of_program
+from ._saving import save
 from ._unsupported import refuse_overrides
 
 ARGUMENTS = _oxidiff.ReduxCore.arguments()
@@ -22,6 +23,7 @@ class FluxPriorReduxPipeline:
     """
 
     config_name = "model_index.json"
+    model_cpu_offload_seq = "image_encoder->image_embedder"
 
     def __init__(self, **parts):
         raise NotImplementedError("load the pipeline with `FluxPriorReduxPipeline.from_pretrained`, which also takes parts")
@@ -54,13 +56,10 @@ class FluxPriorReduxPipeline:
             setattr(pipeline, name, parts[name])
         return pipeline
 
-    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
-        if not safe_serialization or variant or push_to_hub:
-            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
-        refuse_others(kwargs)
+    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, max_shard_size=None, push_to_hub=False, **kwargs):
+        """Writes the pipeline into a folder, which is created if it does not exist: see `DiffusionPipeline.save_pretrained`."""
         self._synchronise()
-        self._core.save_pretrained(folder(save_directory))
+        save(self._core.save_pretrained, save_directory, safe_serialization, variant, max_shard_size, {"push_to_hub": push_to_hub, **kwargs})
 
     @property
     def components(self):

@@ -12,7 +12,7 @@ SCHEDULERS = (
     "dpmsolver_multistep", "dpmsolver_multistep_inverse", "dpmsolver_sde", "dpmsolver_singlestep",
     "edm_dpmsolver_multistep", "edm_euler", "euler_ancestral_discrete", "euler_discrete", "flow_match_euler_discrete",
     "flow_match_heun_discrete", "flow_match_lcm", "heun_discrete", "ipndm", "k_dpm_2_ancestral_discrete",
-    "k_dpm_2_discrete", "lcm", "lms_discrete", "pndm", "repaint", "sasolver", "sde_ve", "tcd", "unclip",
+    "k_dpm_2_discrete", "lcm", "lms_discrete", "pndm", "repaint", "sasolver", "scm", "sde_ve", "tcd", "unclip",
     "unipc_multistep", "utils",
 )
 STABLE_DIFFUSION = (
@@ -32,15 +32,37 @@ PIPELINES = {
                    "controlnet_inpaint_sd_xl", "controlnet_union_sd_xl", "controlnet_union_sd_xl_img2img",
                    "controlnet_union_inpaint_sd_xl"),
     "t2i_adapter": ("stable_diffusion_adapter", "stable_diffusion_xl_adapter"),
+    "aura_flow": ("aura_flow",), "hunyuandit": ("hunyuandit",), "lumina2": ("lumina2",),
+    "chroma": ("chroma", "chroma_img2img", "chroma_inpainting"),
+    "controlnet_hunyuandit": ("hunyuandit_controlnet",),
+    "controlnet_sd3": ("stable_diffusion_3_controlnet", "stable_diffusion_3_controlnet_inpainting"),
+    "flux": ("flux", "flux_control", "flux_control_img2img", "flux_control_inpaint", "flux_controlnet",
+             "flux_controlnet_image_to_image", "flux_controlnet_inpainting", "flux_fill", "flux_img2img", "flux_inpaint",
+             "flux_kontext", "flux_kontext_inpaint", "flux_prior_redux"),
+    "flux2": ("flux2", "flux2_klein", "flux2_klein_inpaint", "flux2_klein_kv"),
+    "pag": ("pag_hunyuandit", "pag_pixart_sigma", "pag_sana", "pag_sd_3", "pag_sd_3_img2img"),
+    "pixart_alpha": ("pixart_alpha", "pixart_sigma"),
+    "qwenimage": ("qwenimage", "qwenimage_controlnet", "qwenimage_controlnet_inpaint", "qwenimage_edit", "qwenimage_edit_inpaint",
+                  "qwenimage_edit_plus", "qwenimage_img2img", "qwenimage_inpaint", "qwenimage_layered"),
+    "sana": ("sana", "sana_controlnet", "sana_sprint", "sana_sprint_img2img"),
+    "stable_diffusion_3": ("stable_diffusion_3", "stable_diffusion_3_img2img", "stable_diffusion_3_inpaint"),
+    "z_image": ("z_image", "z_image_controlnet", "z_image_controlnet_inpaint", "z_image_img2img", "z_image_inpaint", "z_image_omni"),
 }
-MODELS = ("adapter", "attention_processor", "autoencoders", "autoencoders.autoencoder_kl", "autoencoders.autoencoder_tiny",
-          "autoencoders.vae", "controlnet", "controlnets", "controlnets.controlnet", "controlnets.controlnet_union", "modeling_outputs", "modeling_utils", "transformers", "transformers.dit_transformer_2d", "unets",
-          "unets.unet_2d", "unets.unet_2d_condition")
+CONTROLNETS = ("controlnet", "controlnet_flux", "controlnet_hunyuan", "controlnet_qwenimage", "controlnet_sana", "controlnet_sd3",
+               "controlnet_union", "controlnet_z_image", "multicontrolnet", "multicontrolnet_union")
+TRANSFORMERS = ("auraflow_transformer_2d", "dit_transformer_2d", "hunyuan_transformer_2d", "pixart_transformer_2d", "sana_transformer",
+                "transformer_chroma", "transformer_flux", "transformer_flux2", "transformer_lumina2", "transformer_qwenimage",
+                "transformer_sd3", "transformer_z_image")
+MODELS = ("adapter", "attention_processor", "auto_model", "autoencoders", "autoencoders.autoencoder_dc", "autoencoders.autoencoder_kl",
+          "autoencoders.autoencoder_kl_flux2", "autoencoders.autoencoder_kl_qwenimage", "autoencoders.autoencoder_tiny",
+          "autoencoders.vae", "controlnet", "controlnet_flux", "controlnet_sd3", "controlnets", "modeling_outputs", "modeling_utils",
+          "transformers", "unets", "unets.unet_2d", "unets.unet_2d_condition",
+          *(f"controlnets.{name}" for name in CONTROLNETS), *(f"transformers.{name}" for name in TRANSFORMERS))
 
 NAMES = frozenset({
     "callbacks", "configuration_utils", "loaders", "pipelines.pipeline_utils", "pipelines.auto_pipeline",
-    "pipelines.stable_diffusion.pipeline_output", "pipelines.stable_diffusion.safety_checker",
-    "pipelines.stable_diffusion_xl.pipeline_output", "quantizers", "quantizers.pipe_quant_config",
+    "pipelines.stable_diffusion.safety_checker",
+    *(f"pipelines.{family}.pipeline_output" for family in PIPELINES), "quantizers", "quantizers.pipe_quant_config",
     "quantizers.quantization_config",
     *(f"schedulers.scheduling_{name}" for name in SCHEDULERS),
     *(f"pipelines.{family}" for family in PIPELINES),

@@ -2,7 +2,7 @@
 
 #: How the names of diffusers' classes end. Those that this package lacks raise `NotImplementedError` when they are imported.
 CLASS_ENDINGS = ("Pipeline", "Scheduler", "Schedulers", "Schedules", "Model", "Processor", "Processor2_0", "Adapter", "Mixin",
-                 "2D", "3D", "Config", "Callback", "Output")
+                 "2D", "3D", "Config", "Callback", "Output", "KL", "VAE")
 
 #: Those of the libraries that diffusers quantises with.
 QUANTIZATION_CONFIGS = frozenset({
@@ -24,8 +24,39 @@ MODEL_METHODS = (
     "register_forward_hook", "apply", "attn_processors", "get_memory_footprint", "set_attn_processor", "set_default_attn_processor", "enable_freeu", "disable_freeu",
     "fuse_qkv_projections", "unfuse_qkv_projections", "enable_gradient_checkpointing", "add_adapter",
     "load_lora_adapter", "save_lora_adapter", "load_attn_procs", "save_attn_procs", "enable_layerwise_casting",
-    "enable_group_offload", "push_to_hub",
+    "enable_group_offload", "push_to_hub", "from_transformer",
 )
+#: Attributes of diffusers' models that are layers, or values that follow from the configuration. Here the library holds them.
+MODEL_ATTRIBUTES = frozenset({
+    "adaln_single", "adapter", "add_control_noise_refiner", "add_embedding", "add_time_proj", "all_f_patch_size",
+    "all_final_layer", "all_patch_size", "all_x_embedder", "attention_head_dim", "axes_dims", "axes_lens", "backbone", "blocks",
+    "bn", "cap_embedder", "cap_pad_token", "caption_norm", "caption_projection", "class_embedding", "context_embedder",
+    "context_refiner", "control_add_embedding", "control_all_x_embedder", "control_in_dim", "control_layers",
+    "control_layers_places", "control_noise_refiner", "control_refiner_layers_places", "control_type_proj", "controlnet_blocks",
+    "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block", "controlnet_single_blocks",
+    "controlnet_x_embedder", "conv_act", "conv_in", "conv_norm_out", "conv_out", "decoder", "dim", "distilled_guidance_layer",
+    "double_stream_modulation_img", "double_stream_modulation_txt", "down_blocks", "dpt", "embed_tokens", "embeddings", "encoder",
+    "encoder_hid_proj", "eos_token_id", "final_layer_norm", "gradient_checkpointing", "has_sliding_layers", "head", "height",
+    "img_in", "in_channels", "inner_dim", "input_block", "input_hint_block", "joint_transformer_blocks", "latent_magnitude",
+    "latent_shift", "layers", "lm_head", "mid_block", "model", "n_heads", "neck", "noise_refiner", "norm", "norm_out",
+    "num_heads", "num_upsamplers", "original_attn_processors", "out_channels", "padding_idx", "patch_embed", "patch_size",
+    "pooler", "pos_embed", "pos_embed_input", "position_net", "post_layernorm", "post_quant_conv", "proj_out", "proj_out_1",
+    "proj_out_2", "quant_conv", "redux_down", "redux_up", "register_tokens", "rope_embedder", "rope_theta", "rotary_emb",
+    "sample_size", "scale_shift_table", "scaling_factor", "shared", "siglip_embedder", "siglip_pad_token", "siglip_refiner",
+    "single_stream_modulation", "single_transformer_blocks", "spatial_ch_projs", "spatial_compression_ratio",
+    "spatial_scale_factor", "t_embedder", "t_scale", "task_embedding", "temperal_downsample", "temperal_upsample",
+    "temporal_compression_ratio", "text_embedder", "text_embedding_padding", "text_model", "text_projection",
+    "time_caption_embed", "time_embed", "time_embed_act", "time_embedding", "time_extra_emb", "time_guidance_embed", "time_proj",
+    "time_step_embed", "time_step_proj", "time_text_embed", "training", "transformer_blocks", "transformer_layes", "txt_in",
+    "txt_norm", "union", "up_blocks", "use_additional_conditions", "use_head", "vision_model", "visual_projection", "vocab_size",
+    "width", "x_embedder", "x_pad_token", "z_dim", "zero_cond_t",
+})
+#: Attributes that calls of diffusers' pipelines read.
+READ_BY_DIFFUSERS = frozenset({
+    "image_caption_prompt_cn", "image_caption_prompt_en", "padding_side", "prompt_template_encode", "prompt_template_encode_start_idx",
+    "system_message", "system_message_upsampling_i2i", "system_message_upsampling_t2i", "system_prompt", "upsampling_max_image_size",
+    "vl_processor", "watermark",
+})
 #: Methods of schedulers that raise `NotImplementedError`.
 SCHEDULER_METHODS = ("convert_model_output", "push_to_hub")
 

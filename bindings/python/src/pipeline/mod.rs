@@ -3,14 +3,15 @@
 mod adapters;
 mod call;
 mod ip_adapters;
+mod part;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, ControlNets, DiffusionPipeline, Scheduler};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, DiffusionPipeline, Scheduler};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyDict;
 
 use crate::errors::to_py;
 use crate::info;
@@ -18,6 +19,8 @@ use crate::loading;
 use crate::lock::lock;
 use crate::model::PyModel;
 use crate::scheduler::PyScheduler;
+
+pub use part::{Held, PyPart};
 
 /// A pipeline of any class. The classes of the package hold one.
 #[pyclass(name = "PipelineCore", module = "oxidiff._oxidiff", frozen)]
@@ -39,61 +42,6 @@ impl PyPipeline {
 
 /// A part of a pipeline as Python sees it: its name, its library and class, and the model or scheduler that it is.
 type Part = (String, &'static str, String, Py<PyAny>);
-
-/// A part of another kind, such as a tokenizer. It is held as a part of a pipeline.
-#[pyclass(name = "PartCore", module = "oxidiff._oxidiff", frozen)]
-pub struct PyPart {
-    pipeline: Mutex<DiffusionPipeline>,
-    name: String,
-}
-
-/// A part that a pipeline can be made from.
-pub enum Held {
-    Owned(Box<dyn Component>),
-    Pipeline(DiffusionPipeline, String),
-}
-
-impl Held {
-    /// The part that an object of Python holds.
-    pub fn of(name: &str, core: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if let Ok(model) = core.cast::<PyModel>() {
-            Ok(Self::Owned(model.get().lock().to_component()))
-        } else if let Ok(scheduler) = core.cast::<PyScheduler>() {
-            Ok(Self::Owned(Box::new(scheduler.get().lock().clone())))
-        } else if let Ok(part) = core.cast::<PyPart>() {
-            let pipeline = lock(&part.get().pipeline).clone();
-            Ok(Self::Pipeline(pipeline, part.get().name.clone()))
-        } else if core.is_instance_of::<PyList>() && name == "adapter" {
-            Ok(Self::Owned(Box::new(loading::adapters(core)?)))
-        } else if core.is_instance_of::<PyList>() {
-            Ok(Self::Owned(match loading::controlnets(core)? {
-                ControlNets::Plain(nets) => Box::new(nets),
-                ControlNets::Union(nets) => Box::new(nets),
-                ControlNets::Flux(nets) => nets,
-                ControlNets::HunyuanDiT(nets) => nets,
-                ControlNets::QwenImage(nets) => nets,
-                ControlNets::SD3(nets) => nets,
-                ControlNets::Sana(net) => net,
-                ControlNets::ZImage(net) => net,
-            }))
-        } else {
-            Err(PyTypeError::new_err(format!(
-                "`{name}`: must be a part of this package, not {}",
-                core.get_type()
-            )))
-        }
-    }
-
-    pub fn get(&self) -> &dyn Component {
-        match self {
-            Self::Owned(component) => &**component,
-            Self::Pipeline(pipeline, name) => {
-                let mut components = pipeline.components().into_iter();
-                components.find(|(other, _)| other == name).expect("the pipeline has not changed").1
-            }
-        }
-    }
-}
 
 #[pymethods]
 impl PyPipeline {
@@ -195,8 +143,7 @@ impl PyPipeline {
             } else if let Some(model) = AnyModel::from_component(component) {
                 Bound::new(py, PyModel::from(model))?.into_any().unbind()
             } else {
-                let part = PyPart { pipeline: Mutex::new(pipeline.clone()), name: name.to_owned() };
-                Bound::new(py, part)?.into_any().unbind()
+                Bound::new(py, PyPart::new(name, component, &pipeline))?.into_any().unbind()
             };
             Ok((name.to_owned(), library, class_name, core))
         };
