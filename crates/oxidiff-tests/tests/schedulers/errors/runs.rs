@@ -92,7 +92,6 @@ fn solvers_refuse_arguments_that_only_others_take() {
     let shifting = r#"{"use_flow_sigmas": true, "use_dynamic_shifting": true}"#;
     assert!(error(build("UniPCMultistepScheduler", shifting).unwrap().set_timesteps(5)).contains("`mu`"));
     let mut unipc = build("UniPCMultistepScheduler", "{}").unwrap();
-    assert!(error(unipc.set_timesteps_with_mu(5, 0.5)).contains("use_dynamic_shifting"));
     assert!(error(unipc.set_custom_sigmas(&[0.5])).contains("use_flow_sigmas"));
     assert!(error(unipc.set_custom_timesteps(&[5.0])).contains("UniPCMultistepScheduler"));
     let mut flow = build("UniPCMultistepScheduler", r#"{"use_flow_sigmas": true}"#).unwrap();
