@@ -11,6 +11,7 @@ use burn_flex::{FlexTensor, Layout};
 
 use crate::card::{Card, OnCard};
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::host;
 use crate::operand::Operand;
 use crate::plan::Plan;
@@ -109,6 +110,20 @@ impl Engine {
         call: &Call<'_>,
         forward: impl FnOnce(&M, Vec<Operand>) -> std::result::Result<Vec<Operand>, E>,
     ) -> std::result::Result<Result<Vec<Operand>>, E> {
+        let mut forward = Some(forward);
+        let mut record =
+            || record(model, call.inputs, forward.take().expect("a call is recorded at most once"));
+        self.call_recorded(weights_of(model), call, &mut record)
+    }
+
+    /// As [`Self::call`], of a model with these weights, whose operations `record` returns. What does not depend on the model is compiled
+    /// once.
+    fn call_recorded<E>(
+        &self,
+        weights: Vec<FlexTensor>,
+        call: &Call<'_>,
+        record: &mut dyn FnMut() -> std::result::Result<Result<Graph>, E>,
+    ) -> std::result::Result<Result<Vec<Operand>>, E> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let inputs: Vec<FlexTensor> =
             call.inputs.iter().map(|input| input.to_flex().to_contiguous()).collect();
@@ -120,7 +135,6 @@ impl Engine {
                 .collect(),
             weights_pass: call.weights_pass,
         };
-        let weights = weights_of(model);
         if !same(&weights, &state.weights) {
             state.plans.clear();
             state.weights = weights;
@@ -129,7 +143,7 @@ impl Engine {
             let plan = match state.plans.remove(&key) {
                 Some(waiting) => *waiting.into_plan(),
                 None => {
-                    let graph = match record(model, call.inputs, forward)? {
+                    let graph = match record()? {
                         Ok(graph) => graph,
                         Err(error) => return Ok(Err(error)),
                     };
