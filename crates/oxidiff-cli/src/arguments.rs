@@ -12,7 +12,7 @@ use oxidiff::{
 use crate::load_arguments::LoadArguments;
 use crate::train::TrainCommand;
 use crate::values::{
-    at_least_one, control_preprocessor, freeu, ip_adapter_scale, lora, number, seed, whole_number,
+    at_least_one, at_most, control_preprocessor, freeu, ip_adapter_scale, lora, number, seed, whole_number,
 };
 
 /// Images from text prompts: Hugging Face Diffusers in one binary.
@@ -239,13 +239,13 @@ pub(crate) struct BenchArguments {
     #[arg(value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub model: Option<String>,
     /// Height and width of the latents; by default the size that the model was trained on
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| at_most(4096, text))]
     pub size: Option<usize>,
     /// Number of latents in the denoising call; by default 2, an image with and without its prompt
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| at_most(1024, text))]
     pub batch: Option<usize>,
     /// Number of threads; by default one for each core
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| at_most(1024, text))]
     pub threads: Option<usize>,
     /// Number of times to time each call, after one untimed call
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
@@ -295,6 +295,7 @@ impl ConvertArguments {
     pub fn name_option(error: Error) -> anyhow::Error {
         match error {
             Error::InvalidArgument { argument: "component", message } => anyhow!("--component: {message}"),
+            Error::InvalidArgument { argument: "file", message } => anyhow!("FILE.gguf: {message}"),
             other => other.into(),
         }
     }

@@ -20,6 +20,12 @@ pub(crate) fn at_least_one(value: &str) -> Result<usize, String> {
     value.parse().ok().filter(|number| *number > 0).ok_or(format!("must be a whole number from 1 to {most}"))
 }
 
+/// A whole number from 1 to `most`.
+pub(crate) fn at_most(most: usize, value: &str) -> Result<usize, String> {
+    let message = || format!("must be a whole number from 1 to {most}");
+    value.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(message)
+}
+
 /// A number of bytes with a unit, such as 12GiB or 800 MB.
 pub(crate) fn size_of_memory(value: &str) -> Result<u64, String> {
     match value.parse() {

@@ -135,3 +135,12 @@ fn pipelines_without_a_text_conditioned_unet_are_refused() {
     let folder = format!("{ROOT}/tests/fixtures/unconditional/pipelines/ddpm");
     Sandbox::new().run(["bench", &folder]).failed_with(&["DDPMPipeline", "UNet2DConditionModel"]);
 }
+
+#[test]
+fn sizes_beyond_all_models_are_refused() {
+    let sandbox = Sandbox::new();
+    for (option, most) in [("--size", "4096"), ("--batch", "1024"), ("--threads", "1024")] {
+        let range = format!("from 1 to {most}");
+        sandbox.run(["bench", option, "100000000"]).failed_with(&[option, &range]);
+    }
+}

@@ -39,6 +39,24 @@ fn a_model_without_another_layout_is_read_again() {
 }
 
 #[test]
+fn files_of_other_kinds_and_those_that_are_read_stay_as_they_are() {
+    let sandbox = Sandbox::new();
+    write_z_image(&sandbox.path("model"));
+    let convert = |file: &str| sandbox.run(["convert", "model", file, "--component", "transformer"]);
+    std::fs::write(sandbox.path("apple.png"), b"a picture").unwrap();
+    convert("apple.png").failed_with(&["FILE.gguf: apple.png: the name must end in .gguf"]);
+    assert_eq!(std::fs::read(sandbox.path("apple.png")).unwrap(), b"a picture");
+    let weights = sandbox.path("model/transformer/diffusion_pytorch_model.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&weights, sandbox.path("link.gguf")).unwrap();
+        convert("link.gguf").failed_with(&["FILE.gguf: link.gguf: the weights are read from this file"]);
+    }
+    assert!(std::fs::read(&weights).unwrap() == before);
+}
+
+#[test]
 fn errors_name_the_options_and_what_the_file_holds() {
     let sandbox = Sandbox::new();
     write_z_image(&sandbox.path("z_image"));

@@ -55,8 +55,13 @@ pub struct ConvertOptions {
 /// When the weights are missing, damaged or quantised already, no weight can be rounded to the format, or the file cannot be written.
 pub fn convert(source: &str, file: &Path, options: &ConvertOptions) -> Result<()> {
     options.quantization.check()?;
+    if file.extension().is_none_or(|extension| extension != "gguf") {
+        let message = format!("{}: the name must end in .gguf, by which the file is known", file.display());
+        return Err(Error::argument("file", message));
+    }
     check_writable(file)?;
     let Opened { tensors, class } = open(source, options)?;
+    check_apart(file, &tensors)?;
     if tensors.iter().any(|(_, tensor)| matches!(tensor.elements(), Elements::Quantised(_))) {
         return Err(
             tensors.error("its weights are quantised already; convert the file that they were made from")
@@ -86,6 +91,22 @@ pub fn convert(source: &str, file: &Path, options: &ConvertOptions) -> Result<()
         tensor.release();
         Ok(bytes)
     })
+}
+
+/// # Errors
+/// When the weights would be read from the file that is written, by whatever name.
+fn check_apart(file: &Path, tensors: &StateDict) -> Result<()> {
+    let Ok(written) = file.canonicalize() else { return Ok(()) };
+    let is_read = |(_, tensor): (&str, &StoredTensor)| {
+        Path::new(tensor.origin()).canonicalize().is_ok_and(|read| read == written)
+    };
+    match tensors.iter().any(is_read) {
+        true => {
+            let message = format!("{}: the weights are read from this file", file.display());
+            Err(Error::argument("file", message))
+        }
+        false => Ok(()),
+    }
 }
 
 /// The weights, and what their configuration calls the model.

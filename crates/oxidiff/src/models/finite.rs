@@ -4,6 +4,7 @@ use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::loading::weights::{pop_field, push_field};
+use crate::models::layers::quantised_weight::QuantisedWeight;
 use crate::models::model::Model;
 
 /// Whether all values are finite: one reduction on the device.
@@ -69,6 +70,12 @@ impl ModuleVisitor for Search {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(weight) = param.reparameterization::<QuantisedWeight>() {
+            if self.found.is_none() && weight.matrix().values().iter().any(|value| !value.is_finite()) {
+                self.found = Some(self.path.join("."));
+            }
+            return;
+        }
         // A weight that was never used cannot have spoiled anything.
         if self.found.is_none() && param.is_initialized() && !is_finite(&param.val()) {
             self.found = Some(self.path.join("."));

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
-use crate::models::finite::Suspect;
+use crate::models::finite::{Suspect, is_finite};
 use crate::models::model::Model;
 use crate::models::transformers::{FluxControlSamples, FluxInputs, FluxTransformer2DModel};
 use crate::pipelines::common::decoding;
@@ -84,18 +84,21 @@ impl FluxComponents {
             decoding::check_size(&*self.vae, &latents)?;
         }
         let FluxConditions { texts: PromptEncoding { positive, negative }, pictures } = &run.conditions;
-        let Self { transformer, scheduler, text_encoder_2, .. } = self;
-        let encoders = text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as &dyn Suspect));
+        let Self { transformer, scheduler, text_encoder, text_encoder_2, .. } = self;
+        let clip = text_encoder.as_ref().map(|encoder| ("text_encoder", encoder as &dyn Suspect));
+        let t5 = text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as &dyn Suspect));
+        // CLIP only makes the pooled prompts.
+        let (encoders, values) = match positive.pooled.as_ref().filter(|pooled| !is_finite(pooled)) {
+            Some(pooled) => (clip, pooled.clone().unsqueeze_dim(1)),
+            None => (t5, positive.tokens.clone()),
+        };
         let denoising = Denoising {
             timesteps: &run.timesteps,
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
                 helpers: run.seen.control.as_ref().map(|control| control.models()).unwrap_or_default(),
-                condition: Some(Condition {
-                    encoders: encoders.into_iter().collect(),
-                    values: positive.tokens.clone(),
-                }),
+                condition: Some(Condition { encoders: encoders.into_iter().collect(), values }),
                 ..Watch::of(index, ("transformer", transformer), &**scheduler)
             },
             callback: settings.callback.take(),

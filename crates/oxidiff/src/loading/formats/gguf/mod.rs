@@ -140,6 +140,9 @@ fn described(cursor: &mut Cursor<'_>, count: u64) -> Result<Vec<Described>> {
     let mut all = Vec::new();
     for index in 0..count {
         let name = cursor.text(|| format!("the name of tensor {index}"))?;
+        if name.is_empty() {
+            return Err(cursor.error(format!("tensor {index} has no name")));
+        }
         let dimension_count = cursor.u32(|| format!("the number of dimensions of `{name}`"))?;
         if dimension_count > MOST_DIMENSIONS {
             return Err(cursor.error(format!("tensor `{name}`: {dimension_count} dimensions are too many")));
