@@ -4,12 +4,15 @@ use std::path::Path;
 
 use half::f16;
 use image::RgbImage;
+use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
 use crate::bad_input::Damaged;
+use crate::gguf;
 use crate::sandbox::{ROOT, Run, Sandbox, copy_folder};
+use crate::small_models::write_flux1;
 
 const TEXT_ENCODER: &str = "text_encoder/model.safetensors";
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -40,6 +43,19 @@ fn with_values(file: &str, key: &str, dtype: Dtype, change: impl Fn(usize, f32) 
 fn generate(model: &Damaged, arguments: &[&str]) -> Run {
     let usual = ["generate", "red apple", "--steps", "3", "--seed", "0", "--model", "model"];
     model.sandbox.run([&usual[..], arguments].concat())
+}
+
+#[test]
+fn weights_in_blocks_are_named() {
+    let sandbox = Sandbox::new();
+    write_flux1(&sandbox.path("model"), "dev");
+    let mut tensors = gguf::tensors(&sandbox.path("model/transformer/diffusion_pytorch_model.safetensors"));
+    const KEY: &str = "single_transformer_blocks.0.attn.to_k.weight";
+    tensors.get_mut(KEY).unwrap().values[5] = f32::INFINITY;
+    gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path("broken.gguf"));
+    let generate = "generate apple --model model --transformer broken.gguf --height 64 --width 64 --steps 1";
+    sandbox.run(generate.split(' ')).failed_with(&[&format!("the weight `{KEY}`"), "not finite"]);
+    assert!(!sandbox.path("output.png").exists());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Finds values and weights that are not finite (NaN or infinite).
 
 use burn::module::{ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Int, Tensor};
+use oxidiff_kernels::{QuantisedFormat, QuantisedMatrix};
 
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::layers::quantised_weight::QuantisedWeight;
@@ -57,25 +58,35 @@ impl ModuleVisitor for FirstType {
 #[derive(Default)]
 struct Search {
     path: Vec<String>,
+    /// That of the blocks which are visited.
+    format: Option<QuantisedFormat>,
     found: Option<String>,
 }
 
 impl ModuleVisitor for Search {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         push_field(&mut self.path, name, container_type);
+        let is_blocks = name == QuantisedWeight::BLOCKS;
+        let mut formats = QuantisedFormat::ALL.into_iter().filter(|_| is_blocks);
+        self.format = formats.find(|format| format.name() == container_type);
     }
 
     fn exit_module(&mut self, _name: &str, container_type: &str) {
         pop_field(&mut self.path, container_type);
     }
 
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(weight) = param.reparameterization::<QuantisedWeight>() {
-            if self.found.is_none() && weight.matrix().values().iter().any(|value| !value.is_finite()) {
-                self.found = Some(self.path.join("."));
-            }
-            return;
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+        let Some(format) = self.format.filter(|_| self.found.is_none()) else { return };
+        let blocks = param.val().into_data().as_bytes().to_vec();
+        let values = blocks.len() / format.block_bytes() * format.block_len();
+        let matrix = QuantisedMatrix::new(format, blocks.into(), [1, values]).expect("whole blocks");
+        if matrix.values().iter().any(|value| !value.is_finite()) {
+            // The weight, without the names of what it carries.
+            self.found = Some(self.path[..self.path.len() - 2].join("."));
         }
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         // A weight that was never used cannot have spoiled anything.
         if self.found.is_none() && param.is_initialized() && !is_finite(&param.val()) {
             self.found = Some(self.path.join("."));

@@ -358,8 +358,10 @@ fn weights_are_rounded_while_they_are_loaded_or_converted() {
         convert(original.to_str().unwrap(), &file, &convert_options(format, None)).unwrap();
         let converted = from_file::<ZImageTransformer2DModel>(&file, &quantised.options("transformer"));
         assert_eq!(distance(predict(&converted, "many"), found), 0.0);
-        let again = convert(file.to_str().unwrap(), &file, &convert_options(format, None));
-        expect(&error(again), &["converted.gguf", "quantised already"]);
+        let again = |to: &Path| convert(file.to_str().unwrap(), to, &convert_options(format, None));
+        expect(&error(again(&file)), &["converted.gguf", "the weights are read from this file"]);
+        let other = quantised.folder.path().join("again.gguf");
+        expect(&error(again(&other)), &["converted.gguf", "quantised already"]);
     }
 }
 

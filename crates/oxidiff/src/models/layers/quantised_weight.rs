@@ -29,6 +29,8 @@ pub struct QuantisedWeight {
 impl QuantisedWeight {
     /// Where a parameter's path goes on to its fields.
     pub const FIELD: &'static str = "quantised";
+    /// The field with the blocks.
+    pub const BLOCKS: &'static str = "blocks";
 
     /// The `weight` that has the values of `matrix`, and keeps it.
     pub fn attach<const D: usize>(
@@ -173,14 +175,15 @@ impl Module for QuantisedWeight {
         self
     }
 
-    /// The blocks are visited as integers.
+    /// The blocks are visited as integers, in a container that is called as their format.
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         let bytes = Bytes::from_shared(self.matrix.shared_blocks(), AllocationProperty::File);
         let data = TensorData::from_bytes(bytes, [self.matrix.blocks().len()], DType::U8);
         let blocks = Tensor::<1, Int>::from_data(data, (&Device::flex(), DType::U8));
-        visitor.enter_module("blocks", CONTAINER);
+        let format = self.matrix.format().name();
+        visitor.enter_module(Self::BLOCKS, format);
         visitor.visit_int(&Param::initialized(ParamId::new(), blocks));
-        visitor.exit_module("blocks", CONTAINER);
+        visitor.exit_module(Self::BLOCKS, format);
         for (name, half) in [(DOWN, &self.down), (UP, &self.up)] {
             visitor.enter_module(name, CONTAINER);
             half.visit(visitor);
