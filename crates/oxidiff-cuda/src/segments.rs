@@ -27,9 +27,9 @@ impl Segment {
 
 /// Marks the weights that are only on the card while operations need them: those of the model, in the form in which kernels take them.
 pub(crate) fn let_weights_pass(graph: &Graph, levels: &[Level], places: &mut [Place]) {
-    let operations = || graph.operations.iter().zip(levels);
+    let operations = graph.operations.iter().zip(levels);
     let mut later = vec![false; graph.buffers.len()];
-    for (operation, _) in operations().filter(|(_, level)| **level != Level::Weights) {
+    for (operation, _) in operations.filter(|(_, level)| **level != Level::Weights) {
         // What is written later is no weight, even if a part of it was written early.
         later[operation.writes().buffer.0] = true;
     }
