@@ -1,11 +1,12 @@
 //! Models as the engine for cards records, plans and lays them out, against the same models on the CPU. The plan runs on the CPU
 //! here, so this needs no card.
 
-use burn::tensor::Distribution;
+use std::cell::RefCell;
+
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, FreeU, IpAdapterInputs, IpAdapterLoader,
-    IpAdapterOptions, LoadOptions, Model, Pipeline, StableDiffusionPipeline, Tensor, UNet2DConditionInputs,
-    UNet2DConditionModel, interpreter,
+    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, FreeU, Generator, IpAdapterInputs,
+    IpAdapterLoader, IpAdapterOptions, LoadOptions, Model, Pipeline, StableDiffusionPipeline, Tensor,
+    UNet2DConditionInputs, UNet2DConditionModel, interpreter,
 };
 
 fn fixture(name: &str) -> String {
@@ -17,8 +18,14 @@ fn load<M: Model>(folder: &str, part: &str, device: Device) -> M {
     M::from_pretrained_with(folder, &options).unwrap()
 }
 
-fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+thread_local! {
+    /// Each test has a thread of its own, so its values do not depend on what runs beside it.
+    static NOISE: RefCell<Generator> = RefCell::new(Generator::manual_seed(0));
+}
+
+pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let shape_of_all = [shape.iter().product(), 1, 1, 1];
+    NOISE.with_borrow_mut(|noise| noise.randn(shape_of_all, DType::F32, &Device::flex())).reshape(shape)
 }
 
 /// The width of the text that a UNet takes.

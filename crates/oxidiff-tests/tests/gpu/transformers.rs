@@ -1,20 +1,17 @@
 //! Transformers as the engine for cards records and plans them, against the same on the CPU.
 
-use burn::tensor::Distribution;
 use oxidiff::{
-    DType, Device, FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, Model,
+    Config, DType, FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, Model,
     Tensor, interpreter,
 };
 
-fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
-}
+use crate::engine::random;
+use crate::fixture::drawn::drawn;
 
 /// The model with the same weights on the CPU, and as on a card, in both element types with the largest distance that is allowed.
 fn models<M: Model>(config: &M::Config) -> [(M, M, f32); 2] {
-    let model = M::init(config, &Device::flex()).unwrap();
-    // Initial weights are drawn when they are first used.
-    let model = model.cast(DType::F32);
+    let config = Config::from_json(&serde_json::to_string(config).unwrap()).unwrap();
+    let model: M = drawn(&config, 1);
     [(DType::F32, 2e-5), (DType::BF16, 3e-2)].map(|(dtype, most)| {
         let on_cpu = model.cast(dtype);
         let mut planned = on_cpu.clone();
