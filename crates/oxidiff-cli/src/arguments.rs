@@ -111,7 +111,7 @@ pub(crate) struct GenerateArguments {
     /// else usually 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
     #[arg(long, alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
-    /// How strongly to follow the prompt; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
+    /// How strongly to follow the prompt; 1 turns guidance off for models that guide by a negative prompt. By default what the model's generation_config.json says (the embedded model: 4), else what the pipeline has in Python: 7.5 for Stable Diffusion, 9 to enlarge an image
     #[arg(long, value_name = "SCALE", value_parser = number)]
     pub guidance_scale: Option<f64>,
     /// How far to restore the contrast that guidance changes, 0 to 1
