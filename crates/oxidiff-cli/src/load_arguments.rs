@@ -181,7 +181,6 @@ impl LoadArguments {
             extract_ema,
             hub,
             quantization,
-            subfolder: None,
             ..SingleFileOptions::default()
         })
     }

@@ -16,8 +16,7 @@ pub(crate) fn number(value: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn at_least_one(value: &str) -> Result<usize, String> {
-    let most = usize::MAX;
-    value.parse().ok().filter(|number| *number > 0).ok_or(format!("must be a whole number from 1 to {most}"))
+    at_most(usize::MAX, value)
 }
 
 /// A whole number from 1 to `most`.

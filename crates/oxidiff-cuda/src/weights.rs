@@ -170,7 +170,12 @@ impl Prepare<'_> {
             if !shared[target] {
                 for buffer in operation.reads().iter().map(|view| view.buffer.0).chain([target]) {
                     if memory[buffer].is_none() {
-                        memory[buffer] = Some(memory_of(device, &plan.graph.buffers[buffer], weights)?);
+                        let own = memory_of(device, &plan.graph.buffers[buffer], weights)?;
+                        // Another plan has made it already, and only the CPU still has it.
+                        if let Some(OnCpu::Prepared(bytes)) = on_cpu.get(&buffer) {
+                            own.write(bytes)?;
+                        }
+                        memory[buffer] = Some(own);
                     }
                 }
                 let address =

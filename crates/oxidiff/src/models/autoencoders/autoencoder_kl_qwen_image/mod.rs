@@ -22,9 +22,8 @@ use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
 use crate::models::placement::Placement;
 
-/// The side of a tile in pixels of the image, and how far the next one is.
+/// The side of a tile in pixels of the image.
 const TILE_PIXELS: usize = 256;
-const TILE_STRIDE: usize = 192;
 /// The field of a configuration that other classes have.
 const SCALING_FACTOR: &str = "scaling_factor";
 
@@ -154,8 +153,9 @@ impl AutoencoderKLQwenImage {
         check_channels("image", channels, self.config.input_channels)?;
         let tiles = Tiles::squares(TILE_PIXELS, TILE_PIXELS / self.scale_factor());
         let in_tiles = self.use_tiling && tiles.are_needed(&image);
-        let smallest = |side: usize| if in_tiles { (side - 1) % TILE_STRIDE + 1 } else { side };
-        if height == 0 || width == 0 || smallest(height).min(smallest(width)) < self.scale_factor() {
+        let [smallest_height, smallest_width] =
+            if in_tiles && height.min(width) > 0 { tiles.last([height, width]) } else { [height, width] };
+        if smallest_height.min(smallest_width) < self.scale_factor() {
             let part = if in_tiles { "; its last tiles are" } else { "," };
             let message =
                 format!("is {height}x{width}{part} smaller than {0}x{0} pixels", self.scale_factor());

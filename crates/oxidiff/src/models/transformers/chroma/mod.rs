@@ -191,12 +191,7 @@ impl ChromaTransformer2DModel {
         let (controls, repeat) = (control.blocks.len(), control.repeat);
         let tensors = CallTensors {
             texts: vec![on_device(&inputs.encoder_hidden_states)],
-            tokens: [&inputs.hidden_states]
-                .into_iter()
-                .chain(&control.blocks)
-                .chain(&control.single_blocks)
-                .map(on_device)
-                .collect(),
+            tokens: [&inputs.hidden_states].into_iter().chain(control.tensors()).map(on_device).collect(),
             rows: rotary.tables().into_iter().chain([raw]).chain(mask).collect(),
             ..Default::default()
         };
@@ -210,9 +205,7 @@ impl ChromaTransformer2DModel {
                 let raw = rows.remove(2);
                 let rotary =
                     RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
-                let mut blocks = tokens.split_off(1);
-                let single_blocks = blocks.split_off(controls);
-                let control = FluxControlSamples { blocks, single_blocks, repeat };
+                let control = FluxControlSamples::of_tensors(tokens.split_off(1), controls, repeat);
                 let values = model.distilled_guidance_layer.values(raw, times);
                 let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
                 model.denoise([text, image], &values, &rotary, mask.as_ref(), &control)

@@ -204,10 +204,8 @@ impl FluxControlNetModel {
             let images = tokens.try_into().expect("the image, and the one to follow");
             model.follow(images, texts.remove(0), mode, &raw, &rotary)
         })?;
-        let mut blocks_samples: Vec<Tensor<3>> =
-            samples.into_iter().map(|sample| sample * call.conditioning_scale).collect();
-        let single_blocks = blocks_samples.split_off(blocks);
-        Ok(FluxControlSamples { blocks: blocks_samples, single_blocks, repeat: self.takes_pixels() })
+        let samples = samples.into_iter().map(|sample| sample * call.conditioning_scale).collect();
+        Ok(FluxControlSamples::of_tensors(samples, blocks, self.takes_pixels()))
     }
 
     /// What the layers after all blocks make of the tokens of the image and of the one to follow.

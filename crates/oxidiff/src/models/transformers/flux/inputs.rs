@@ -39,6 +39,17 @@ pub struct FluxControlSamples {
 }
 
 impl FluxControlSamples {
+    /// All of them, of which [`Self::of_tensors`] makes the same again.
+    pub(in super::super) fn tensors(&self) -> impl Iterator<Item = &Tensor<3>> {
+        self.blocks.iter().chain(&self.single_blocks)
+    }
+
+    /// Those of the first `blocks` tensors for the blocks with two streams, and of the others for those with one.
+    pub(in super::super) fn of_tensors(mut tensors: Vec<Tensor<3>>, blocks: usize, repeat: bool) -> Self {
+        let single_blocks = tensors.split_off(blocks);
+        Self { blocks: tensors, single_blocks, repeat }
+    }
+
     /// Adds what belongs to block `index` of `count` with two streams.
     pub(super) fn add_to_block(&self, x: Tensor<3>, index: usize, count: usize) -> Tensor<3> {
         match self.repeat && !self.blocks.is_empty() {

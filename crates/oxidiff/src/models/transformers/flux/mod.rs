@@ -234,12 +234,7 @@ impl FluxTransformer2DModel {
         let (controls, repeat) = (control.blocks.len(), control.repeat);
         let tensors = CallTensors {
             texts: vec![on_device(&inputs.encoder_hidden_states)],
-            tokens: [&inputs.hidden_states]
-                .into_iter()
-                .chain(&control.blocks)
-                .chain(&control.single_blocks)
-                .map(on_device)
-                .collect(),
+            tokens: [&inputs.hidden_states].into_iter().chain(control.tensors()).map(on_device).collect(),
             rows: [rotary.tables().to_vec(), raw].concat(),
             ..Default::default()
         };
@@ -252,9 +247,7 @@ impl FluxTransformer2DModel {
                 let raw = rows.split_off(2);
                 let rotary =
                     RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
-                let mut control_blocks = tokens.split_off(1);
-                let single_blocks = control_blocks.split_off(controls);
-                let control = FluxControlSamples { blocks: control_blocks, single_blocks, repeat };
+                let control = FluxControlSamples::of_tensors(tokens.split_off(1), controls, repeat);
                 let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
                 model.denoise([text, image], &raw, &rotary, &control, pictures)
             },
