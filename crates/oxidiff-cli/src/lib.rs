@@ -117,7 +117,7 @@ fn is_single_file(model: &str) -> bool {
 
 /// Loads the given pipeline, or the embedded one.
 fn load(model: Option<&str>, load: &LoadArguments) -> anyhow::Result<DiffusionPipeline> {
-    load.limit_memory()?;
+    load.set_limits()?;
     if let Some(model) = model.filter(|model| is_single_file(model)) {
         let loaded = DiffusionPipeline::from_single_file(model, &load.single_file_options(model)?);
         return loaded.map_err(|error| load.name_option(error));

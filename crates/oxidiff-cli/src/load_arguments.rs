@@ -87,6 +87,9 @@ pub(crate) struct LoadArguments {
     /// Keep weights in the memory of the card only while they are used, which needs the least of it and is slow; with --device cuda
     #[arg(long)]
     sequential_cpu_offload: bool,
+    /// Let the card round the factors of f32 products to 10 bits (TF32), which is faster; with --device cuda
+    #[arg(long)]
+    allow_tf32: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,8 +110,8 @@ enum DTypeName {
 }
 
 impl LoadArguments {
-    /// Limits the memory of this process and of the card, if the user asks for it.
-    pub fn limit_memory(&self) -> anyhow::Result<()> {
+    /// Limits the memory of this process and of the card, and the precision of the card, if the user asks for it.
+    pub fn set_limits(&self) -> anyhow::Result<()> {
         let offloads = [
             ("--model-cpu-offload", self.model_cpu_offload),
             ("--sequential-cpu-offload", self.sequential_cpu_offload),
@@ -118,6 +121,15 @@ impl LoadArguments {
                 bail!("{option}: only NVIDIA cards have a memory that models can leave; add --device cuda");
             }
         }
+        if self.allow_tf32 {
+            if !matches!(self.device.name, DeviceName::Cuda) {
+                bail!("--allow-tf32: only NVIDIA cards compute in TF32; add --device cuda");
+            }
+            if !matches!(self.dtype, DTypeName::F32) {
+                bail!("--allow-tf32: has an effect on f32 only; leave it out, or leave out --dtype");
+            }
+        }
+        oxidiff::set_allow_tf32(self.allow_tf32);
         oxidiff::set_max_memory(self.max_memory);
         oxidiff::set_model_cpu_offload(self.model_cpu_offload);
         oxidiff::set_sequential_cpu_offload(self.sequential_cpu_offload);

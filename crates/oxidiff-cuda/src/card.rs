@@ -10,7 +10,8 @@ use crate::driver::{Device, Event, Memory, Replay, Staging};
 use crate::engine::bytes_of;
 use crate::error::Result;
 use crate::launch::Launch;
-use crate::plan::{Level, Place, Plan};
+use crate::levels::Level;
+use crate::plan::{Place, Plan};
 use crate::segments::Segment;
 use crate::start::{Scratch, Starter, scratch_bytes};
 use crate::view::{BufferId, View};
@@ -77,7 +78,7 @@ impl OnCard {
         let facts = *device.facts();
         let (mut counter_bytes, mut partial_bytes) = (0, 0);
         for operation in &plan.graph.operations {
-            let (counters, partial) = scratch_bytes(operation, &facts)?;
+            let (counters, partial) = scratch_bytes(operation, &facts, plan.settings.precision)?;
             counter_bytes = counter_bytes.max(counters.next_multiple_of(256));
             partial_bytes = partial_bytes.max(partial);
         }
@@ -100,7 +101,13 @@ impl OnCard {
                 Place::Passing => window.address() + segment.in_window(buffer).unwrap_or(0) as u64,
                 Place::Own | Place::Nowhere => memory[buffer.0].as_ref().map_or(0, |memory| memory.address()),
             };
-            let starter = Starter { card: &facts, address: &address, scratch, weights_are_ready: true };
+            let starter = Starter {
+                card: &facts,
+                address: &address,
+                scratch,
+                precision: plan.settings.precision,
+                weights_are_ready: true,
+            };
             let operations = plan.graph.operations[segment.operations.clone()].iter();
             let launches = operations.map(|operation| starter.launches(operation));
             let launches = launches.collect::<Result<Vec<_>>>()?.concat();

@@ -14,7 +14,8 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::host;
 use crate::operand::Operand;
-use crate::plan::Plan;
+use crate::operation::Precision;
+use crate::plan::{Plan, Settings};
 use crate::recording::{record, weights_of};
 
 /// What runs the plans.
@@ -57,7 +58,7 @@ struct Key {
     /// Which call of the model.
     call: String,
     inputs: Vec<(Vec<usize>, DType)>,
-    weights_pass: bool,
+    settings: Settings,
 }
 
 enum Prepared {
@@ -92,6 +93,8 @@ pub struct Call<'a> {
     pub conditions: &'a [usize],
     /// Whether weights are on the card only while the operations that read them run.
     pub weights_pass: bool,
+    /// Whether `f32` may be rounded to TF32 where it is multiplied.
+    pub tf32: bool,
 }
 
 impl Engine {
@@ -127,13 +130,17 @@ impl Engine {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let inputs: Vec<FlexTensor> =
             call.inputs.iter().map(|input| input.to_flex().to_contiguous()).collect();
+        let settings = Settings {
+            window: call.weights_pass.then(|| self.executor.window()),
+            precision: if call.tf32 { Precision::Tf32 } else { Precision::Full },
+        };
         let key = Key {
             call: call.name.to_owned(),
             inputs: inputs
                 .iter()
                 .map(|input| (input.shape().iter().copied().collect(), input.dtype()))
                 .collect(),
-            weights_pass: call.weights_pass,
+            settings,
         };
         if !same(&weights, &state.weights) {
             state.plans.clear();
@@ -147,8 +154,7 @@ impl Engine {
                         Ok(graph) => graph,
                         Err(error) => return Ok(Err(error)),
                     };
-                    let window = call.weights_pass.then(|| self.executor.window());
-                    let plan = Plan::new(graph, call.conditions, window);
+                    let plan = Plan::new(graph, call.conditions, settings);
                     let (arena, window) = (plan.arena_bytes, plan.window_bytes);
                     tracing::debug!(arena, window, "planned {}: {}", call.name, plan.summary());
                     plan
@@ -238,7 +244,13 @@ mod tests {
         let recorded = Cell::new(0);
         let call = |value: f32| -> Vec<f32> {
             let image = Tensor::<4>::from_floats([[[[value, 1.0]]]], &Device::flex());
-            let call = Call { name: "scale", inputs: &[image.into()], conditions: &[], weights_pass: false };
+            let call = Call {
+                name: "scale",
+                inputs: &[image.into()],
+                conditions: &[],
+                weights_pass: false,
+                tf32: false,
+            };
             let outputs = engine.call(&model, &call, |model, inputs| {
                 recorded.set(recorded.get() + 1);
                 let [image]: [Operand; 1] = inputs.try_into().expect("one input");
@@ -253,5 +265,32 @@ mod tests {
         assert!(matches!(engine.state.lock().unwrap().plans.values().next(), Some(Prepared::Waiting(_))));
         assert_eq!(call(5.0), [10.0, 3.0]);
         assert_eq!(recorded.get(), 1);
+    }
+
+    #[derive(Module, Debug)]
+    struct Layer {
+        weight: Param<Tensor<2>>,
+    }
+
+    #[test]
+    fn factors_are_rounded_to_tf32_only_if_that_is_allowed() {
+        let device = Device::flex();
+        // 1 + 2^-10 is a number of TF32, 1 + 2^-12 is not.
+        let weight = Tensor::from_floats([[1.0 + 2f32.powi(-10)], [1.0 + 2f32.powi(-12)]], &device);
+        let model = Layer { weight: Param::from_tensor(weight) };
+        let engine = Engine::new(Executor::Interpreter);
+        for (tf32, second) in [(false, 1.0 + 2f32.powi(-12)), (true, 1.0)] {
+            let x = Tensor::<3>::ones([1, 1, 1], &device);
+            let call =
+                Call { name: "layer", inputs: &[x.into()], conditions: &[], weights_pass: false, tf32 };
+            let outputs = engine.call(&model, &call, |model, inputs| {
+                let [x]: [Operand; 1] = inputs.try_into().expect("one input");
+                let y = oxidiff_kernels::linear(x.into_tokens(), model.weight.val(), None, None);
+                Ok::<_, std::convert::Infallible>(vec![y.into()])
+            });
+            let y: Vec<f32> =
+                outputs.unwrap().unwrap().remove(0).into_tokens().into_data().try_into_vec().unwrap();
+            assert_eq!(y, [1.0 + 2f32.powi(-10), second], "TF32: {tf32}");
+        }
     }
 }

@@ -5,10 +5,11 @@
 use burn::tensor::DType;
 use half::{bf16, f16};
 
+use crate::levels::Level;
 use crate::operation::{
-    Activation, Attention, Convolution, GroupNorm, LayerNorm, Operation, Reduction, Resizing,
+    Activation, Attention, Convolution, GroupNorm, LayerNorm, Operation, Precision, Reduction, Resizing,
 };
-use crate::plan::{Level, Plan};
+use crate::plan::Plan;
 use crate::program::Program;
 use crate::segments::Segment;
 use crate::view::{BufferId, View};
@@ -31,6 +32,11 @@ struct Host<'a> {
     memory: Vec<Vec<u8>>,
     /// What runs.
     segment: Option<&'a Segment>,
+}
+
+/// The nearest number with 10 bits of mantissa, as `cvt.rna.tf32` chooses it.
+fn to_tf32(value: f32) -> f32 {
+    if value.is_finite() { f32::from_bits((value.to_bits() + 0x1000) & !0x1fff) } else { value }
 }
 
 /// Calls `visit` with each index of `shape`, in order.
@@ -183,7 +189,9 @@ impl<'a> Host<'a> {
         let [_, channels, kernel_height, kernel_width] = it.weight.shape[..] else { unreachable!("rank 4") };
         let [height, width] = [it.x.shape[2], it.x.shape[3]].map(|side| side * it.upsample);
         let [batch, features, out_height, out_width] = it.y.shape[..] else { unreachable!("rank 4") };
-        let weight = self.values(&it.weight);
+        let tf32 = self.plan.settings.precision == Precision::Tf32 && it.x.dtype == DType::F32;
+        let factor = if tf32 { to_tf32 } else { std::convert::identity };
+        let weight: Vec<f32> = self.values(&it.weight).into_iter().map(factor).collect();
         let mut results = vec![0.0; it.y.elements()];
         let mut patch = vec![0.0; channels * kernel_height * kernel_width];
         for_each_index(&[batch, out_height, out_width], |index| {
@@ -196,7 +204,7 @@ impl<'a> Host<'a> {
                     && (it.padding..it.padding + width).contains(&x);
                 patch[next] = if inside {
                     let [y, x] = [y, x].map(|at| (at - it.padding) / it.upsample);
-                    self.get(&it.x, &[item, inner[0], y, x])
+                    factor(self.get(&it.x, &[item, inner[0], y, x]))
                 } else {
                     0.0
                 };

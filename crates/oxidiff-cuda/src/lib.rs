@@ -12,6 +12,7 @@ pub mod error;
 pub mod graph;
 pub mod host;
 pub mod launch;
+pub mod levels;
 pub mod lowering;
 pub mod operand;
 pub mod operation;

@@ -15,6 +15,17 @@ pub enum Activation {
     Gelu = 2,
 }
 
+/// How convolutions and linear layers multiply `f32` elements. 16-bit elements are multiplied exactly in any case, and attention
+/// has the error of `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// With the error of `f32`.
+    #[default]
+    Full,
+    /// Elements rounded to TF32 (10 bits of mantissa).
+    Tf32,
+}
+
 /// A convolution of images, or a linear layer, which is one with a single row of pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {

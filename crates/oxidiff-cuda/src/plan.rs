@@ -3,21 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{Graph, Origin};
+use crate::levels::{Level, levels};
+use crate::operation::Precision;
 use crate::passes;
 use crate::segments::{Segment, let_weights_pass, segments};
 use crate::view::BufferId;
-
-/// What an operation depends on, and so when it runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Weights and constants: once for a model.
-    #[default]
-    Weights,
-    /// Inputs that rarely change, such as the text: when they change.
-    Conditions,
-    /// The other inputs: in each call.
-    Call,
-}
 
 /// Where a buffer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +22,22 @@ pub enum Place {
     Nowhere,
 }
 
+/// What a plan is made for beside a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Weights do not stay on the card but pass through a window of this many bytes.
+    pub window: Option<usize>,
+    /// How products are formed.
+    pub precision: Precision,
+}
+
 /// A graph that is ready to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The operations, those of lower levels first.
     pub graph: Graph,
+    /// What it was made for.
+    pub settings: Settings,
     /// The level of each operation.
     pub levels: Vec<Level>,
     /// The place of each buffer.
@@ -55,22 +56,21 @@ pub struct Plan {
 pub(crate) const ALIGNMENT: usize = 256;
 
 impl Plan {
-    /// Plans `graph`. `conditions` are the inputs that rarely change, by position. With a `window`, weights do not stay on the card but
-    /// pass through a window of this many bytes.
-    pub fn new(graph: Graph, conditions: &[usize], window: Option<usize>) -> Self {
-        let mut graph = passes::simplify(graph);
+    /// Plans `graph`. `conditions` are the inputs that rarely change, by position.
+    pub fn new(graph: Graph, conditions: &[usize], settings: Settings) -> Self {
+        let mut graph = passes::simplify(graph, conditions);
         let levels = levels(&graph, conditions);
         let mut operations: Vec<_> = std::mem::take(&mut graph.operations).into_iter().zip(levels).collect();
         operations.sort_by_key(|(_, level)| *level);
         let levels: Vec<Level>;
         (graph.operations, levels) = operations.into_iter().unzip();
         let (mut places, arena_bytes) = lay_out(&graph, &levels);
-        if window.is_some() {
+        if settings.window.is_some() {
             let_weights_pass(&graph, &levels, &mut places);
         }
-        let (segments, window_bytes) = segments(&graph, &levels, &places, window.unwrap_or(0));
+        let (segments, window_bytes) = segments(&graph, &levels, &places, settings.window.unwrap_or(0));
         let conditions = conditions.to_vec();
-        Self { graph, levels, places, arena_bytes, conditions, segments, window_bytes }
+        Self { graph, settings, levels, places, arena_bytes, conditions, segments, window_bytes }
     }
 
     /// How many operations of which kind run when.
@@ -108,26 +108,6 @@ impl Plan {
         memory.push(vec![0xff; self.window_bytes]);
         memory
     }
-}
-
-/// The level of each operation.
-fn levels(graph: &Graph, conditions: &[usize]) -> Vec<Level> {
-    let mut of_buffers: Vec<Level> = graph
-        .buffers
-        .iter()
-        .map(|buffer| match buffer.origin {
-            Origin::Input(index) if conditions.contains(&index) => Level::Conditions,
-            Origin::Input(_) => Level::Call,
-            _ => Level::Weights,
-        })
-        .collect();
-    for operation in &graph.operations {
-        let level = operation.reads().iter().map(|view| of_buffers[view.buffer.0]).max().unwrap_or_default();
-        let written = &mut of_buffers[operation.writes().buffer.0];
-        *written = level.max(*written);
-    }
-    // All parts of a buffer are written at one level.
-    graph.operations.iter().map(|operation| of_buffers[operation.writes().buffer.0]).collect()
 }
 
 /// Gives each buffer its place: those that are only used within a call share the arena, two of them at one place if one is dead

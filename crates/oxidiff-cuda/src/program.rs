@@ -107,6 +107,15 @@ impl Program {
         self.instructions.is_empty()
     }
 
+    /// Whether computing it again costs less than reading its result from memory.
+    pub fn is_cheap(&self) -> bool {
+        let is_cheap = |step: Step| {
+            use Step::{Abs, Add, Constant, Max, Min, Mul, Neg, Relu, Select, Sub};
+            matches!(step, Constant(_) | Add | Sub | Mul | Min | Max | Neg | Abs | Relu | Select)
+        };
+        self.instructions.len() <= 4 && self.instructions.iter().all(|it| is_cheap(it.step))
+    }
+
     /// Computes the program for one element.
     pub fn evaluate(&self, inputs: &[f32]) -> f32 {
         let mut values = inputs.to_vec();

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::graph::{Graph, Origin};
-use crate::plan::{ALIGNMENT, Level, Place};
+use crate::levels::Level;
+use crate::plan::{ALIGNMENT, Place};
 use crate::view::BufferId;
 
 /// Operations that run together, once their weights are there.
@@ -87,8 +88,8 @@ mod tests {
 
     use super::*;
     use crate::host;
-    use crate::operation::Operation;
-    use crate::plan::Plan;
+    use crate::operation::{Operation, Reduction};
+    use crate::plan::{Plan, Settings};
     use crate::program::{Program, Step};
 
     /// `((x * 2w) + v + w) * v` and a part for the text, `t * w`, of 256 numbers each.
@@ -106,7 +107,11 @@ mod tests {
         let mut add = |program: Program, inputs: &[&crate::view::View], y: Option<&crate::view::View>| {
             let y = y.cloned().unwrap_or_else(|| graph.contiguous(&shape, DType::F32));
             let inputs = inputs.iter().map(|view| (*view).clone()).collect();
-            graph.operations.push(Operation::Elementwise { program, inputs, y: y.clone() });
+            // What a maximum lies between stays an operation of its own.
+            let result = graph.contiguous(&shape, DType::F32);
+            graph.operations.push(Operation::Elementwise { program, inputs, y: result.clone() });
+            let [x, maximum] = [&result, &y].map(|view| view.reshape(&[256, 1, 1]).expect("contiguous"));
+            graph.operations.push(Operation::Reduce { reduction: Reduction::Max, x, y: maximum });
             y
         };
         let of = Program::of;
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn weights_pass_through_a_window_of_any_size() {
-        let stay = Plan::new(graph(), &[1], None);
+        let stay = Plan::new(graph(), &[1], Settings::default());
         assert_eq!(stay.window_bytes, 0);
         assert!(stay.segments.iter().all(|segment| segment.loads.is_empty()));
         let levels: Vec<Level> = stay.segments.iter().map(|segment| segment.level).collect();
@@ -141,7 +146,7 @@ mod tests {
         let [t, w, v] = [0.25 * 7.0 + 1.0, 2.0 * 7.0 + 1.0, 3.0 * 7.0 + 1.0];
         assert!((expected[7] - ((x(7) * 2.0 * w + v + w) * v + t * w)).abs() < 1e-2);
         for window in [1, 1024, 2048, 3072, 1 << 20] {
-            let plan = Plan::new(graph(), &[1], Some(window));
+            let plan = Plan::new(graph(), &[1], Settings { window: Some(window), ..Settings::default() });
             // At least what one operation reads.
             let most = window.max(1024);
             assert!(plan.window_bytes <= most, "{window}: {}", plan.window_bytes);

@@ -4,7 +4,7 @@ use burn::tensor::DType;
 
 use crate::error::{Error, Result};
 use crate::launch::attention::{Attention, Mask, Tokens};
-use crate::launch::convolution::{Convolution, Precision};
+use crate::launch::convolution::Convolution;
 use crate::launch::elementwise::Elementwise;
 use crate::launch::norm::GroupNorm;
 use crate::launch::plain::{Gather, Matmul, Reduce, Reducing};
@@ -12,7 +12,7 @@ use crate::launch::resize::Resize;
 use crate::launch::rows::{LayerNorm, Rows};
 use crate::launch::strided::Strided;
 use crate::launch::{Card, Element, Launch};
-use crate::operation::{self, Operation, Reduction, Resizing};
+use crate::operation::{self, Operation, Precision, Reduction, Resizing};
 use crate::view::{BufferId, View};
 
 /// Memory that kernels use among themselves.
@@ -32,6 +32,8 @@ pub struct Starter<'a> {
     pub address: &'a dyn Fn(BufferId) -> u64,
     /// Memory for the kernels.
     pub scratch: Scratch,
+    /// How products are formed.
+    pub precision: Precision,
     /// Whether no launch shortly before writes weights.
     pub weights_are_ready: bool,
 }
@@ -40,11 +42,12 @@ pub struct Starter<'a> {
 ///
 /// # Errors
 /// When there is no kernel for it.
-pub fn scratch_bytes(operation: &Operation, card: &Card) -> Result<(usize, usize)> {
+pub fn scratch_bytes(operation: &Operation, card: &Card, precision: Precision) -> Result<(usize, usize)> {
     let starter = Starter {
         card,
         address: &|_| 1 << 20,
         scratch: Scratch { counters: 1 << 20, partial: 1 << 20 },
+        precision,
         weights_are_ready: true,
     };
     Ok(match operation {
@@ -148,7 +151,7 @@ impl Starter<'_> {
             .map_or(weight_columns, |flat| if out_channels == 1 { weight_columns } else { flat.strides[0] });
         Ok(Convolution {
             element: element(&it.x)?,
-            precision: Precision::Full,
+            precision: self.precision,
             batch: it.x.shape[0],
             in_height: it.x.shape[2],
             in_width: it.x.shape[3],

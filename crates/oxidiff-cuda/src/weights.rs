@@ -10,8 +10,9 @@ use crate::driver::{Device, Memory};
 use crate::engine::bytes_of;
 use crate::error::Result;
 use crate::graph::{Buffer, Origin};
+use crate::levels::Level;
 use crate::operation::Operation;
-use crate::plan::{Level, Place, Plan};
+use crate::plan::{Place, Plan};
 use crate::start::{Scratch, Starter};
 use crate::view::BufferId;
 
@@ -180,7 +181,13 @@ impl Prepare<'_> {
                 }
                 let address =
                     |buffer: BufferId| memory[buffer.0].as_ref().map_or(0, |memory| memory.address());
-                let starter = Starter { card: &facts, address: &address, scratch, weights_are_ready: false };
+                let starter = Starter {
+                    card: &facts,
+                    address: &address,
+                    scratch,
+                    precision: self.plan.settings.precision,
+                    weights_are_ready: false,
+                };
                 for launch in starter.launches(operation)? {
                     // SAFETY: made for the memory above.
                     unsafe { device.launch(&launch) }?;

@@ -46,6 +46,7 @@ mod loading;
 mod memory;
 mod models;
 mod pipelines;
+mod precision;
 mod random;
 pub mod schedulers;
 mod text_encoders;
@@ -115,6 +116,7 @@ pub use models::unets::{
     UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::*;
+pub use precision::set_allow_tf32;
 pub use random::{Generator, Generators, Loan, RandomFloat};
 pub use schedulers::{
     AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,

@@ -7,17 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{Card, Element, Launch};
-use crate::operation::Activation;
-
-/// How products of `f32` elements are formed. 16-bit elements are multiplied exactly in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// With the error of `f32`.
-    #[default]
-    Full,
-    /// Elements rounded to TF32 (10 bits of mantissa).
-    Tf32,
-}
+use crate::operation::{Activation, Precision};
 
 /// A convolution at fixed addresses. Images are `[batch, height, width, channels]`; a pitch is the distance from one
 /// pixel (or row) to the next, in elements. An image may have at most 2^31 - 1 pixels.

@@ -14,7 +14,8 @@ pub const MOST_STEPS: usize = 32;
 /// The most values of a program that are needed at a time.
 pub const MOST_REGISTERS: usize = 32;
 
-const MOST_DIMENSIONS: usize = 6;
+/// The most dimensions of the operands, after joining.
+pub const MOST_DIMENSIONS: usize = 6;
 /// The inputs and two results.
 const MOST_OPERANDS: usize = MOST_INPUTS + 2;
 const THREADS: usize = 128;
@@ -173,9 +174,14 @@ fn assemble(program: &Program) -> Option<Code> {
     fits.then_some(code)
 }
 
-/// Whether the kernels can run `program` at once.
-pub fn fits(program: &Program) -> bool {
-    assemble(program).is_some()
+/// How many values of `program` are needed at a time, if the kernels can run it.
+pub fn registers(program: &Program) -> Option<usize> {
+    assemble(program).map(|code| code.registers)
+}
+
+/// How many dimensions the kernels walk for operands of the shape `shape`, the result last.
+pub fn dimensions(shape: &[usize], strides: &[&[usize]]) -> usize {
+    joined(shape, strides).len()
 }
 
 impl Elementwise {
@@ -376,8 +382,8 @@ mod tests {
         for _ in 0..MOST_STEPS {
             program.push(Step::Exp, &[0]);
         }
-        assert!(fits(&program));
+        assert!(registers(&program).is_some());
         program.push(Step::Exp, &[0]);
-        assert!(!fits(&program));
+        assert!(registers(&program).is_none());
     }
 }

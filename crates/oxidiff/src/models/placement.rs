@@ -187,7 +187,8 @@ impl Placement {
     ) -> Result<Vec<Operand>> {
         let engine = self.engine.as_ref().expect("the model is on a card");
         let weights_pass = crate::memory::offloads_weights();
-        let call = oxidiff_cuda::engine::Call { name, inputs, conditions, weights_pass };
+        let tf32 = crate::precision::tf32_is_allowed();
+        let call = oxidiff_cuda::engine::Call { name, inputs, conditions, weights_pass, tf32 };
         engine.call(model, &call, forward)?.map_err(|error| of_engine(error, M::CLASS_NAME))
     }
 }
