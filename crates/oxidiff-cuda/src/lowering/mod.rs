@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod fused;
+mod groups;
 mod modules;
 mod moving;
 

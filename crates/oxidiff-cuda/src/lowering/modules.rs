@@ -2,8 +2,8 @@
 
 use burn::tensor::DType;
 use burn_ir::{
-    AttentionOpIr, ConvTranspose2dOpIr, InterpolateModeIr, LinearOpIr, MatmulOpIr, ModuleOperationIr,
-    TensorIr,
+    AttentionOpIr, Conv2dOpIr, ConvTranspose2dOpIr, InterpolateModeIr, LinearOpIr, MatmulOpIr,
+    ModuleOperationIr, TensorIr,
 };
 
 use super::elementwise::number;
@@ -56,7 +56,6 @@ impl Lowering<'_> {
             }
             ModuleOperationIr::Conv2d(it)
                 if it.options.dilation == [1, 1]
-                    && it.options.groups == 1
                     && it.options.stride[0] == it.options.stride[1]
                     && it
                         .options
@@ -64,17 +63,10 @@ impl Lowering<'_> {
                         .iter()
                         .all(|side| *side == (it.options.padding[0].0, it.options.padding[0].0)) =>
             {
-                let (x, weight) = (self.view(&it.x), self.view(&it.weight));
-                let bias = it.bias.as_ref().map(|bias| self.view(bias));
-                let parts = (bias, None, None);
-                let y = self.convolution(
-                    x,
-                    weight,
-                    parts,
-                    it.options.stride[0],
-                    it.options.padding[0].0,
-                    &it.out,
-                );
+                let y = match it.options.groups {
+                    1 => self.burn_convolution(it),
+                    _ => self.grouped(it),
+                };
                 self.define(&it.out, y);
                 Ok(())
             }
@@ -93,6 +85,13 @@ impl Lowering<'_> {
             ModuleOperationIr::ConvTranspose2d(it) => self.transposed_convolution(it, operation),
             _ => Err(unsupported("layers", operation)),
         }
+    }
+
+    fn burn_convolution(&mut self, it: &Conv2dOpIr) -> View {
+        let (x, weight) = (self.view(&it.x), self.view(&it.weight));
+        let bias = it.bias.as_ref().map(|bias| self.view(bias));
+        let (stride, padding) = (it.options.stride[0], it.options.padding[0].0);
+        self.convolution(x, weight, (bias, None, None), stride, padding, &it.out)
     }
 
     /// A convolution with the addends bias, bias of each item, residual.

@@ -161,13 +161,21 @@ impl Embedding {
     /// # Errors
     /// When there is no entry at an index; the error names `argument`.
     pub fn rows(&self, indices: &[usize], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
-        let [entries, features] = self.weight.lazy_shape().dims();
-        if let Some(index) = indices.iter().find(|index| **index >= entries) {
-            return Err(not_an_entry(index, entries, argument));
-        }
+        self.check(indices, argument)?;
+        let features = self.weight.lazy_shape().dims::<2>()[1];
         let data: Vec<i64> = indices.iter().map(|index| *index as i64).collect();
         let data = Tensor::<2, Int>::from_data(TensorData::new(data, [1, indices.len()]), device);
         Ok(self.forward(data).reshape([indices.len(), features]))
+    }
+
+    /// # Errors
+    /// When there is no entry at an index; the error names `argument`.
+    pub fn check(&self, indices: &[usize], argument: &'static str) -> Result<()> {
+        let entries = self.weight.lazy_shape().dims::<2>()[0];
+        match indices.iter().find(|index| **index >= entries) {
+            Some(index) => Err(not_an_entry(index, entries, argument)),
+            None => Ok(()),
+        }
     }
 
     /// Like [`Self::rows`], for numbers that should be indices.

@@ -2,7 +2,7 @@
 //! the timestep and a class.
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,7 +15,8 @@ use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::normalization::{LayerNorm, layer_norm_without_parameters};
 use crate::models::layers::patch_embed::{PatchEmbed, image_of_patches};
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// Length of the raw embedding of a timestep.
 const TIMESTEP_CHANNELS: usize = 256;
@@ -116,6 +117,8 @@ pub struct DiTTransformer2DModel {
     proj_out_2: Linear,
     #[module(skip)]
     config: DiTTransformer2DConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for DiTTransformer2DModel {
@@ -143,12 +146,15 @@ impl Model for DiTTransformer2DModel {
             proj_out_1: Linear::init(dim, 2 * dim, true, device),
             proj_out_2: Linear::init(dim, patch, true, device),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &DiTTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -176,22 +182,40 @@ impl DiTTransformer2DModel {
 
     fn predict(&self, sample: Tensor<4>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<4>> {
         let size = sample.dims()[2];
-        let mut x = self.pos_embed.forward(sample.cast(self.dtype()));
-        for block in &self.transformer_blocks {
-            x = block.forward(x, timesteps, class_labels)?;
-        }
+        let device = self.device();
+        let labels: Vec<f32> = class_labels.iter().map(|label| *label as f32).collect();
+        let labels = TensorData::new(labels, [1, class_labels.len()]);
+        let time_proj =
+            Timesteps { num_channels: TIMESTEP_CHANNELS, flip_sin_to_cos: true, downscale_freq_shift: 1.0 };
+        let tensors = CallTensors {
+            rows: vec![
+                time_proj.forward(timesteps, &device).cast(self.dtype()),
+                Tensor::from_data(labels, (&device, DType::F32)),
+            ],
+            images: vec![sample.cast(self.dtype())],
+            ..Default::default()
+        };
+        let tokens = self.placement.tokens(self, "", tensors, |model, tensors| {
+            let CallTensors { rows, mut images, .. } = tensors;
+            let [time, labels] = rows.try_into().expect("two were given");
+            let labels = labels.int();
+            model.denoise(images.pop().expect("the sample was given"), &Condition { time, labels })
+        })?;
+        let patch = self.config.patch_size;
+        Ok(image_of_patches(tokens, [size / patch; 2], patch, self.config.predicted_channels()))
+    }
 
-        let condition = self.transformer_blocks[0].norm1.emb.forward(timesteps, class_labels, x.dtype())?;
+    /// The tokens of the prediction.
+    fn denoise(&self, sample: Tensor<4>, condition: &Condition) -> Tensor<3> {
+        let mut x = self.pos_embed.forward(sample);
+        for block in &self.transformer_blocks {
+            x = block.forward(x, condition);
+        }
+        let condition = self.transformer_blocks[0].norm1.emb.forward(condition);
         let modulation = self.proj_out_1.forward(Activation::Silu.forward(condition)).unsqueeze_dim::<3>(1);
         let [shift, scale] = modulation.chunk(2, 2).try_into().expect("two halves");
-        let x = self.proj_out_2.forward(modulate(
-            layer_norm_without_parameters(x, MODULATED_NORM_EPS),
-            shift,
-            scale,
-        ));
-
-        let patch = self.config.patch_size;
-        Ok(image_of_patches(x, [size / patch; 2], patch, self.config.predicted_channels()))
+        let normed = layer_norm_without_parameters(x, MODULATED_NORM_EPS);
+        self.proj_out_2.forward(modulate(normed, shift, scale))
     }
 
     /// Checks the inputs and returns one timestep per item of the batch.
@@ -218,6 +242,9 @@ impl DiTTransformer2DModel {
             let message = format!("{} labels for a batch of {batch}", class_labels.len());
             return Err(Error::argument("class_labels", message));
         }
+        // All tables have an entry for each class.
+        let table = &self.transformer_blocks[0].norm1.emb.class_embedder.embedding_table;
+        table.check(class_labels, "class_labels")?;
         match timesteps {
             [timestep] => Ok(vec![*timestep; batch]),
             _ if timesteps.len() == batch => Ok(timesteps.to_vec()),
@@ -255,9 +282,9 @@ impl DiTBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<3>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<3>> {
+    fn forward(&self, x: Tensor<3>, condition: &Condition) -> Tensor<3> {
         let [shift_attn, scale_attn, gate_attn, shift_ff, scale_ff, gate_ff] =
-            self.norm1.modulation(timesteps, class_labels, x.dtype())?;
+            self.norm1.modulation(condition);
         let normed = layer_norm_without_parameters(x.clone(), MODULATED_NORM_EPS);
         let normed = modulate(normed, shift_attn, scale_attn);
         let x = gate_attn * self.attn1.forward(normed, None) + x;
@@ -266,8 +293,16 @@ impl DiTBlock {
             None => layer_norm_without_parameters(x.clone(), self.norm_eps),
         };
         let normed = modulate(normed, shift_ff, scale_ff);
-        Ok(gate_ff * self.ff.forward(normed) + x)
+        gate_ff * self.ff.forward(normed) + x
     }
+}
+
+/// The timestep and the class of each item.
+struct Condition {
+    /// Sines and cosines of the timesteps, `[batch, TIMESTEP_CHANNELS]`.
+    time: Tensor<2>,
+    /// `[1, batch]`.
+    labels: Tensor<2, Int>,
 }
 
 /// Conditions a block on the timestep and the class.
@@ -286,10 +321,10 @@ impl AdaLayerNormZero {
     }
 
     /// Shift, scale and gate of the attention, then of the feed-forward, each `[batch, 1, dim]`.
-    fn modulation(&self, timesteps: &[f32], class_labels: &[usize], dtype: DType) -> Result<[Tensor<3>; 6]> {
-        let condition = self.emb.forward(timesteps, class_labels, dtype)?;
+    fn modulation(&self, condition: &Condition) -> [Tensor<3>; 6] {
+        let condition = self.emb.forward(condition);
         let values = self.linear.forward(Activation::Silu.forward(condition)).unsqueeze_dim::<3>(1);
-        Ok(values.chunk(6, 2).try_into().expect("six parts"))
+        values.chunk(6, 2).try_into().expect("six parts")
     }
 }
 
@@ -321,13 +356,10 @@ impl CombinedTimestepLabelEmbeddings {
         }
     }
 
-    /// `[batch, dim]` in `dtype`.
-    fn forward(&self, timesteps: &[f32], class_labels: &[usize], dtype: DType) -> Result<Tensor<2>> {
-        let device = self.class_embedder.embedding_table.weight.val().device();
-        let time_proj =
-            Timesteps { num_channels: TIMESTEP_CHANNELS, flip_sin_to_cos: true, downscale_freq_shift: 1.0 };
-        let time = self.timestep_embedder.forward(time_proj.forward(timesteps, &device).cast(dtype), None);
-        Ok(time + self.class_embedder.embedding_table.rows(class_labels, "class_labels", &device)?)
+    /// `[batch, dim]`.
+    fn forward(&self, Condition { time, labels }: &Condition) -> Tensor<2> {
+        let time = self.timestep_embedder.forward(time.clone(), None);
+        time + self.class_embedder.embedding_table.forward(labels.clone()).squeeze_dim(0)
     }
 }
 

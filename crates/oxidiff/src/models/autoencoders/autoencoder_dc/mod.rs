@@ -18,7 +18,8 @@ use super::encoded_image::EncodedImage;
 use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::least_memory::{self, CodedParts};
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::Placement;
 
 /// Encodes images into latents and decodes latents into images.
 ///
@@ -52,6 +53,8 @@ pub struct AutoencoderDC {
     tiles: Option<DCTiles>,
     #[module(skip)]
     config: AutoencoderDCConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for AutoencoderDC {
@@ -67,12 +70,15 @@ impl Model for AutoencoderDC {
             use_slicing: false,
             tiles: None,
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &AutoencoderDCConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -155,12 +161,14 @@ impl AutoencoderDC {
             let message = format!("is {height}x{width}; sides must be multiples of {factor} pixels");
             return Err(Error::argument("image", message));
         }
+        let encode =
+            |image| self.placement.image(self, "encode", image, |model, image| model.encoder.forward(image));
         code_batch(Self::CLASS_NAME, image.cast(self.dtype()), self.use_slicing, |image| match &tiles {
             Some(tiles) => {
-                let encoded = tiles.map(image, |tile| Ok(self.encoder.forward(filled_up(tile, factor))))?;
+                let encoded = tiles.map(image, |tile| encode(filled_up(tile, factor)))?;
                 Ok(encoded.narrow(2, 0, height / factor).narrow(3, 0, width / factor))
             }
-            None => Ok(self.encoder.forward(image)),
+            None => encode(image),
         })
     }
 
@@ -176,9 +184,12 @@ impl AutoencoderDC {
         }
         let tiles = self.tiles.map(|tiles| tiles.of_latents(self.scale_factor()));
         let tiles = tiles.filter(|tiles| tiles.are_needed(&latents));
+        let decode = |latents| {
+            self.placement.image(self, "decode", latents, |model, latents| model.decoder.forward(latents))
+        };
         code_batch(Self::CLASS_NAME, latents.cast(self.dtype()), self.use_slicing, |latents| match &tiles {
-            Some(tiles) => tiles.map(latents, |tile| Ok(self.decoder.forward(tile))),
-            None => Ok(self.decoder.forward(latents)),
+            Some(tiles) => tiles.map(latents, decode),
+            None => decode(latents),
         })
     }
 }

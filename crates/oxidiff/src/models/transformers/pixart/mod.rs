@@ -198,10 +198,6 @@ impl PixArtTransformer2DModel {
         };
         let text = inputs.encoder_hidden_states.as_ref();
         let text = text.map(|text| text.clone().to_device(&device).cast(dtype));
-        let text = match &self.caption_projection {
-            Some(projection) => text.map(|text| projection.forward(text)),
-            None => text,
-        };
         let raised = [&inputs.encoder_attention_mask, &inputs.attention_mask].map(raised);
         let is_raised = raised.each_ref().map(Option::is_some);
         let x = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
@@ -220,7 +216,11 @@ impl PixArtTransformer2DModel {
             let mut rows = rows.into_iter();
             let embedded = rows.next().expect("the time was given");
             let [raised_text, raised_image] = is_raised.map(|there| there.then(|| rows.next()).flatten());
-            let inputs = BlockInputs { time, text: texts.pop(), raised_text, raised_image };
+            let text = match &model.caption_projection {
+                Some(projection) => texts.pop().map(|text| projection.forward(text)),
+                None => texts.pop(),
+            };
+            let inputs = BlockInputs { time, text, raised_text, raised_image };
             model.denoise(x, embedded, &inputs, &perturbed_items)
         })?;
         let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());

@@ -23,13 +23,7 @@ pub(super) struct Captions {
 
 impl Captions {
     /// The captions of a batch, `[batch, tokens, features]`, without the tokens that `counting` leaves out.
-    pub fn new(
-        text: &Tensor<3>,
-        counting: Option<&[Vec<usize>]>,
-        projection: &CaptionProjection,
-        norm: &RmsNorm,
-    ) -> Self {
-        let text = norm.forward(projection.forward(text.clone()));
+    pub fn new(text: Tensor<3>, counting: Option<&[Vec<usize>]>) -> Self {
         let Some(items) = counting else { return Self { groups: vec![(text.dims()[0], text)] } };
         let mut start = 0;
         let groups = items.chunk_by(|one, next| one.len() == next.len()).map(|group| {
@@ -43,6 +37,22 @@ impl Captions {
             (group.len(), texts)
         });
         Self { groups: groups.collect() }
+    }
+
+    /// Takes them apart: the number of items of each group, and their tokens.
+    pub fn into_parts(self) -> (Vec<usize>, Vec<Tensor<3>>) {
+        self.groups.into_iter().unzip()
+    }
+
+    /// The parts as one, as tokens of the blocks.
+    pub fn embedded(
+        items: &[usize],
+        texts: Vec<Tensor<3>>,
+        projection: &CaptionProjection,
+        norm: &RmsNorm,
+    ) -> Self {
+        let texts = texts.into_iter().map(|text| norm.forward(projection.forward(text)));
+        Self { groups: items.iter().copied().zip(texts).collect() }
     }
 
     /// The results of `attend` for queries `[batch, tokens, features]` and the captions of the same items.

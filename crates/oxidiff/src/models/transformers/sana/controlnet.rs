@@ -15,7 +15,8 @@ use crate::models::call::call;
 use crate::models::layers::caption_projection::CaptionProjection;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// What a [`SanaControlNetModel`] is called with.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub struct SanaControlNetModel {
     input_block: Linear,
     #[module(skip)]
     config: SanaControlNetConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for SanaControlNetModel {
@@ -95,12 +98,15 @@ impl Model for SanaControlNetModel {
             controlnet_blocks: (0..sizes.blocks).map(|_| silent()).collect(),
             input_block: silent(),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &SanaControlNetConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -157,24 +163,44 @@ impl SanaControlNetModel {
             let message = format!("has the shape {found:?}, must have {expected:?}");
             return Err(Error::argument("controlnet_cond", message));
         }
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.samples(inputs, counting.as_deref())))
+        call(Self::CLASS_NAME, &self.device(), || self.samples(inputs, counting.as_deref()))
     }
 
-    fn samples(&self, inputs: &SanaControlNetInputs<'_>, counting: Option<&[Vec<usize>]>) -> Vec<Tensor<3>> {
+    fn samples(
+        &self,
+        inputs: &SanaControlNetInputs<'_>,
+        counting: Option<&[Vec<usize>]>,
+    ) -> Result<Vec<Tensor<3>>> {
         let (dtype, device) = (self.dtype(), self.device());
         let [_, _, height, width] = inputs.hidden_states.dims();
         let grid = [height, width].map(|side| side / self.config.patch_size);
-        let embed =
-            |latents: &Tensor<4>| self.patch_embed.forward(latents.clone().to_device(&device).cast(dtype));
-        let followed = embed(&inputs.controlnet_cond);
-        let mut x = self.input_block.forward_added(followed, embed(&inputs.hidden_states));
-        let time = self.time_embed.forward(inputs.timestep, None, dtype);
         let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
-        let captions = Captions::new(&text, counting, &self.caption_projection, &self.caption_norm);
+        let (items, texts) = Captions::new(text, counting).into_parts();
+        let latents = [&inputs.controlnet_cond, &inputs.hidden_states];
+        let tensors = CallTensors {
+            texts,
+            tokens: vec![self.time_embed.forward(inputs.timestep, None, dtype).values],
+            rows: Vec::new(),
+            images: latents.map(|latents| latents.clone().to_device(&device).cast(dtype)).into(),
+        };
+        let samples =
+            self.placement.lists_of_tokens(self, &format!("{items:?}"), tensors, |model, tensors| {
+                model.unscaled_samples(tensors, &items, grid)
+            })?;
+        Ok(samples.into_iter().map(|sample| sample * inputs.conditioning_scale).collect())
+    }
+
+    fn unscaled_samples(&self, tensors: CallTensors, items: &[usize], grid: [usize; 2]) -> Vec<Tensor<3>> {
+        let CallTensors { texts, mut tokens, images, .. } = tensors;
+        let captions = Captions::embedded(items, texts, &self.caption_projection, &self.caption_norm);
+        let time = tokens.pop().expect("the time was given");
+        let embedded = images.into_iter().map(|latents| self.patch_embed.forward(latents));
+        let [followed, latents] = embedded.collect::<Vec<_>>().try_into().expect("two were given");
+        let mut x = self.input_block.forward_added(followed, latents);
         let blocks = self.transformer_blocks.iter().zip(&self.controlnet_blocks);
         let samples = blocks.map(|(block, output)| {
-            x = block.forward(x.clone(), &captions, &time.values, grid, 0);
-            output.forward(x.clone()) * inputs.conditioning_scale
+            x = block.forward(x.clone(), &captions, &time, grid, 0);
+            output.forward(x.clone())
         });
         samples.collect()
     }

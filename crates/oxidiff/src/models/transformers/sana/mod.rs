@@ -35,7 +35,8 @@ use crate::models::layers::parameter;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 
 /// Added to the variance in the last norm.
@@ -85,6 +86,8 @@ pub struct SanaTransformer2DModel {
     config: SanaTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for SanaTransformer2DModel {
@@ -107,12 +110,15 @@ impl Model for SanaTransformer2DModel {
             proj_out: Linear::init(dim, patch, true, device),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &SanaTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -156,7 +162,7 @@ impl SanaTransformer2DModel {
         perturbed: Perturbed<'_>,
     ) -> Result<Tensor<4>> {
         let counting = self.check(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, counting.as_deref(), perturbed)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, counting.as_deref(), perturbed))
     }
 
     /// Bytes that a call with this many tokens, of the images of all items, needs at least, without the weights.
@@ -208,23 +214,54 @@ impl SanaTransformer2DModel {
         inputs: &SanaInputs<'_>,
         counting: Option<&[Vec<usize>]>,
         perturbed: Perturbed<'_>,
-    ) -> Tensor<4> {
+    ) -> Result<Tensor<4>> {
         let (dtype, device) = (self.dtype(), self.device());
         let [_, _, height, width] = inputs.hidden_states.dims();
         let grid = [height, width].map(|side| side / self.config.patch_size);
-        let mut x = self.patch_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
         let time = self.time_embed.forward(inputs.timestep, inputs.guidance, dtype);
         let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
-        let captions = Captions::new(&text, counting, &self.caption_projection, &self.caption_norm);
+        let (items, texts) = Captions::new(text, counting).into_parts();
+        let samples = inputs.controlnet_block_samples.iter();
+        let samples = samples.map(|sample| sample.clone().to_device(&device).cast(dtype));
+        let perturbed_items: Vec<usize> =
+            (0..self.transformer_blocks.len()).map(|block| perturbed.items_in(block)).collect();
+        let tensors = CallTensors {
+            texts,
+            tokens: [time.values].into_iter().chain(samples).collect(),
+            rows: vec![time.embedded],
+            images: vec![inputs.hidden_states.clone().to_device(&device).cast(dtype)],
+        };
+        let name = format!("{items:?} {perturbed_items:?}");
+        let tokens = self.placement.tokens(self, &name, tensors, |model, tensors| {
+            model.denoise(tensors, &items, &perturbed_items, grid)
+        })?;
+        Ok(image_of_patches(tokens, grid, self.config.patch_size, self.config.predicted_channels()))
+    }
+
+    /// The tokens of the prediction.
+    fn denoise(
+        &self,
+        tensors: CallTensors,
+        items: &[usize],
+        perturbed_items: &[usize],
+        grid: [usize; 2],
+    ) -> Tensor<3> {
+        let CallTensors { texts, tokens, mut rows, mut images } = tensors;
+        let captions = Captions::embedded(items, texts, &self.caption_projection, &self.caption_norm);
+        let mut x = self.patch_embed.forward(images.pop().expect("the latents were given"));
+        let mut tokens = tokens.into_iter();
+        let time = tokens.next().expect("the time was given");
         for (index, block) in self.transformer_blocks.iter().enumerate() {
-            x = block.forward(x, &captions, &time.values, grid, perturbed.items_in(index));
-            let sample = index.checked_sub(1).and_then(|index| inputs.controlnet_block_samples.get(index));
-            if let Some(sample) = sample {
-                x = x + sample.clone().to_device(&device).cast(dtype);
+            x = block.forward(x, &captions, &time, grid, perturbed_items[index]);
+            // The samples of a ControlNet follow each block but the first.
+            if index > 0
+                && let Some(sample) = tokens.next()
+            {
+                x = x + sample;
             }
         }
-        let x = self.proj_out.forward(self.last_modulation(time.embedded).norm(x, EPSILON));
-        image_of_patches(x, grid, self.config.patch_size, self.config.predicted_channels())
+        let embedded = rows.pop().expect("the time was given");
+        self.proj_out.forward(self.last_modulation(embedded).norm(x, EPSILON))
     }
 
     fn last_modulation(&self, embedded: Tensor<2>) -> Modulation {
