@@ -76,18 +76,23 @@ impl MultiheadAttention {
 }
 
 impl ControlNetUnionModel {
-    /// Adds images, with their types and factors, to `sample` `[batch, channels, height, width]`.
+    /// Adds images to `sample` `[batch, channels, height, width]`. `factors` has the type and the factor of each.
     ///
     /// As in diffusers, whose attention takes the first dimension for the sequence, the vectors of an image attend to those of
     /// the same image in the other items of the batch, not to those of the other images.
-    pub(super) fn fuse(&self, sample: Tensor<4>, images: Vec<(Tensor<4>, usize, f64)>) -> Tensor<4> {
-        let (dtype, batch) = (self.dtype(), sample.dims()[0]);
+    pub(super) fn fuse(
+        &self,
+        sample: Tensor<4>,
+        images: Vec<Tensor<4>>,
+        factors: &[(usize, f64)],
+    ) -> Tensor<4> {
+        let batch = sample.dims()[0];
         let mean = |x: &Tensor<4>| -> Tensor<2> { x.clone().mean_dim(3).mean_dim(2).flatten(1, 3) };
         let task_embedding = self.task_embedding.val();
         let mut embedded = Vec::new();
         let mut vectors = Vec::new();
-        for (image, kind, scale) in images {
-            let image = self.controlnet_cond_embedding.forward(image.cast(dtype));
+        for (image, &(kind, scale)) in images.into_iter().zip(factors) {
+            let image = self.controlnet_cond_embedding.forward(image);
             let image = if image.dims()[0] == batch { image } else { image.repeat_dim(0, batch) };
             let vector = mean(&image) + task_embedding.clone().narrow(0, kind, 1);
             vectors.push((vector * scale).unsqueeze_dim::<3>(0));

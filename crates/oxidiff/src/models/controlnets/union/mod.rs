@@ -25,7 +25,10 @@ use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding, Timesteps};
 use crate::models::layers::linear::Linear;
 use crate::models::layers::parameter;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+#[cfg(feature = "cuda")]
+use crate::models::placement::Operand;
+use crate::models::placement::Placement;
 use crate::models::transformers::Transformer2DModel;
 use crate::models::unets::{
     AddedConditions, AddedEmbedding, ClassEmbedding, ClassLabels, ConditionLayers, DownBlock, MidBlock2D,
@@ -57,8 +60,6 @@ use crate::wording::counted;
 /// assert_eq!(residuals.mid_block_res_sample.dims(), [1, 32, 1, 1]);
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
-///
-/// It computes on the CPU only, for now.
 #[derive(Module, Debug)]
 pub struct ControlNetUnionModel {
     conv_in: Conv2d,
@@ -79,6 +80,8 @@ pub struct ControlNetUnionModel {
     mid_block: MidBlock2D<Transformer2DModel>,
     #[module(skip)]
     config: ControlNetUnionConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 /// Inputs of a [`ControlNetUnionModel`] besides the sample, the timestep, the text, the images and their types.
@@ -114,6 +117,8 @@ impl Model for ControlNetUnionModel {
     fn config(&self) -> &ControlNetUnionConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -156,6 +161,7 @@ impl ControlNetUnionModel {
             controlnet_mid_block: base.controlnet_mid_block,
             mid_block: base.mid_block,
             config: config.clone(),
+            placement: Placement::default(),
         }
     }
 
@@ -255,14 +261,45 @@ impl ControlNetUnionModel {
         };
         let (temb, _) = layers.embed(timesteps, &text, conditions, dtype, &device)?;
         let temb = temb + self.control_add_embedding.forward(types.cast(dtype), None);
-        let x = self.fuse(self.conv_in.forward(sample), images);
+        let factors: Vec<(usize, f64)> = images.iter().map(|(_, kind, scale)| (*kind, *scale)).collect();
+        let images: Vec<Tensor<4>> = images.into_iter().map(|(image, _, _)| image.cast(dtype)).collect();
+        #[cfg(feature = "cuda")]
+        if self.placement.is_card() {
+            let name = format!("residuals {factors:?}");
+            let conditions: Vec<usize> = (2..3 + images.len()).collect();
+            let inputs = [sample.into(), temb.into(), text.into()];
+            let inputs: Vec<Operand> =
+                inputs.into_iter().chain(images.into_iter().map(Operand::from)).collect();
+            let outputs = self.placement.call(self, &name, &inputs, &conditions, |model, inputs| {
+                let mut inputs = inputs.into_iter();
+                let [sample, temb, text] = [(); 3].map(|()| inputs.next().expect("three and the images"));
+                let (temb, text) = (temb.into_matrix(), text.into_tokens());
+                let images = inputs.map(Operand::into_image).collect();
+                let residuals = model.residuals(sample.into_image(), &temb, &text, images, &factors);
+                Ok(residuals.into_iter().map(Operand::from).collect())
+            })?;
+            return Ok(outputs.into_iter().map(Operand::into_image).collect());
+        }
+        Ok(self.residuals(sample, &temb, &text, images, &factors))
+    }
+
+    /// As [`Self::compute`], given the embedding of all conditions `[batch, time_embed_dim]` and the type and factor of each image.
+    fn residuals(
+        &self,
+        sample: Tensor<4>,
+        temb: &Tensor<2>,
+        text: &Tensor<3>,
+        images: Vec<Tensor<4>>,
+        factors: &[(usize, f64)],
+    ) -> Vec<Tensor<4>> {
+        let x = self.fuse(self.conv_in.forward(sample), images, factors);
         let encoder = Encoder {
             down_blocks: &self.down_blocks,
             mid_block: &self.mid_block,
             controlnet_down_blocks: &self.controlnet_down_blocks,
             controlnet_mid_block: &self.controlnet_mid_block,
         };
-        Ok(encoder.residuals(x, &temb, &text))
+        encoder.residuals(x, temb, text)
     }
 
     /// The sinusoidal embeddings of the flags of all types, one after the other: `[batch, num_control_type * length]`.
