@@ -17,11 +17,12 @@ use crate::operand::Operand;
 use crate::operation::Precision;
 use crate::plan::{Plan, Settings};
 use crate::recording::{record, weights_of};
+use crate::startable;
 
 /// What runs the plans.
 #[derive(Clone)]
 pub enum Executor {
-    /// Plain loops on the CPU: slow, for tests of everything but the kernels.
+    /// Plain loops on the CPU: slow, for tests of everything but the kernels. Plans that no card could run are refused.
     Interpreter,
     /// A card.
     Card(Arc<Card>),
@@ -199,7 +200,10 @@ impl Engine {
 
     fn prepare(&self, plan: Plan, weights: &[FlexTensor]) -> Result<Prepared> {
         Ok(match &self.executor {
-            Executor::Interpreter => Prepared::Interpreted(Box::new(plan)),
+            Executor::Interpreter => {
+                startable::check(&plan)?;
+                Prepared::Interpreted(Box::new(plan))
+            }
             Executor::Card(card) => Prepared::OnCard(Box::new(OnCard::new(card.clone(), plan, weights)?)),
         })
     }

@@ -22,6 +22,7 @@ pub mod program;
 pub mod recording;
 pub mod segments;
 mod start;
+mod startable;
 pub mod view;
 mod weights;
 

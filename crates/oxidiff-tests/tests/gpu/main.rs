@@ -17,14 +17,13 @@ use fixture::drawn::stored_or_drawn;
 use fixture::pictures::{blob, picture};
 use fixture::{Recorded, assert_close, every_third_pixel, fixtures, json, repository, variants};
 use oxidiff::{
-    AutoencoderKL, AutoencoderTiny, CLIPTextModel, ClassLabels, DDPMPipeline, DPTForDepthEstimation, DType,
-    Device, Generator, Generators, ImageToImage, Inpaint, LoadOptions, Model, OutputType, Pipeline, RePaint,
-    RePaintPipeline, ScoreSdeVePipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    AutoencoderKL, AutoencoderTiny, CLIPTextModel, ClassConditional, ClassLabels, DDPMPipeline,
+    DPTForDepthEstimation, DType, Device, DiTPipeline, DiTTransformer2DModel, Generator, Generators,
+    ImageToImage, Inpaint, LoadOptions, Model, OutputType, Pipeline, RePaint, RePaintPipeline,
+    ScoreSdeVePipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionPipeline, StableDiffusionSafetyChecker, StepOptions, Tensor, TextToImage,
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DModel, Unconditional, scheduler_from_config,
 };
-#[cfg(any(feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
-use oxidiff::{ClassConditional, DiTPipeline, DiTTransformer2DModel};
 use serde::Deserialize;
 
 /// Whether the engine for NVIDIA cards is tested.
@@ -134,8 +133,6 @@ fn unets_without_text() {
     }
 }
 
-/// These compute on the CPU only, next to the engine for NVIDIA cards.
-#[cfg(any(feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
 #[test]
 fn diffusion_transformers() {
     for (folder, name, recorded) in variants("unconditional/transformers") {
@@ -259,7 +256,6 @@ fn images_from_noise_and_classes() {
     compare::<DDPMPipeline>(&folder("ddpm"), unconditional);
     compare::<DDPMPipeline>(&folder("ddpm_learned"), unconditional);
     compare::<ScoreSdeVePipeline>(&folder("score_sde_ve"), unconditional);
-    #[cfg(any(feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
     compare::<DiTPipeline>(&folder("dit"), || ClassConditional {
         num_inference_steps: 4,
         generator: seed(),

@@ -23,9 +23,21 @@ fn thinned(image: Tensor<4>) -> Tensor<4> {
 
 #[test]
 fn images_are_encoded_and_decoded_as_in_python() {
+    compare(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_encode_and_decode_images_as_python_does() {
+    compare(crate::checkpoints::place_on_card);
+}
+
+/// Compares autoencoders that `prepare` has changed.
+fn compare(prepare: impl Fn(&mut AutoencoderDC)) {
     let expected = Recorded::open(&recorded("models.safetensors"));
     for name in NAMES {
         let mut vae: AutoencoderDC = model(name);
+        prepare(&mut vae);
         let (image, latents) = (values([2, 3, 24, 32], -1.0), values([2, 4, 5, 3], -1.5));
         let check = |what: &str, made: Tensor<4>| {
             let key = format!("{name}.{what}");

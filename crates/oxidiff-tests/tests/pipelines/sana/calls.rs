@@ -8,12 +8,16 @@ use oxidiff::{
 };
 
 use super::{checkpoint, controlnet, load, model, recorded, text_to_image};
-use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::recorded_calls::{Calls, compare_calls};
 
 /// Makes the calls of a file with pipelines that have the parts of the checkpoint, or another transformer.
-fn compare(file: &str, least: usize, make: impl Fn(SanaComponents) -> oxidiff::Result<DiffusionPipeline>) {
+fn compare(
+    file: &str,
+    which: impl Into<Calls>,
+    make: impl Fn(SanaComponents) -> oxidiff::Result<DiffusionPipeline>,
+) {
     let plain = text_to_image();
-    compare_calls(&recorded(""), file, least, |call| {
+    compare_calls(&recorded(""), file, which, |call| {
         let mut components: SanaComponents = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = model(&format!("transformer.{name}"));
@@ -47,6 +51,28 @@ fn images_are_changed_as_in_python() {
 #[test]
 fn images_are_followed_as_in_python() {
     compare("controlnet", 7, |components| Ok(SanaControlNetPipeline::new(components, controlnet())?.into()));
+}
+
+/// The transformer and the autoencoder compute as on a card.
+#[cfg(feature = "cuda")]
+fn on_card(mut components: SanaComponents) -> SanaComponents {
+    crate::checkpoints::place_on_card(&mut components.transformer);
+    crate::checkpoints::place_on_card(&mut components.vae);
+    components
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    compare("text2img", Calls::EveryFifth, |components| Ok(SanaPipeline::new(on_card(components))?.into()));
+    compare("sprint", Calls::EveryFifth, |components| {
+        Ok(SanaSprintPipeline::new(on_card(sprint(components)))?.into())
+    });
+    compare("controlnet", Calls::EveryFifth, |components| {
+        let mut controlnet = controlnet();
+        crate::checkpoints::place_on_card(&mut controlnet);
+        Ok(SanaControlNetPipeline::new(on_card(components), controlnet)?.into())
+    });
 }
 
 #[test]

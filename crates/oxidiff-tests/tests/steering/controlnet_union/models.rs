@@ -77,6 +77,22 @@ fn outputs() -> Recorded {
 
 #[test]
 fn residuals_are_those_of_python_for_every_option() {
+    compare(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_compute_the_residuals_of_python() {
+    compare(|net| net.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the residuals of models that `prepare` has changed.
+fn compare(prepare: impl Fn(&mut ControlNetUnionModel)) {
+    let net = |name: &str| {
+        let mut net = net(name);
+        prepare(&mut net);
+        net
+    };
     let expected = outputs();
     let check = |name: &str, made: Tensor<1>| assert_close(name, made, expected.floats(name), TOLERANCE);
     for name in ["plain", "xl", "classes", "projection", "timestep", "pooled"] {
@@ -118,7 +134,8 @@ fn residuals_are_those_of_python_for_every_option() {
             it.guess_mode = true;
         }),
     );
-    let stored = ControlNetUnionModel::from_pretrained(recorded("stored").to_str().unwrap()).unwrap();
+    let mut stored = ControlNetUnionModel::from_pretrained(recorded("stored").to_str().unwrap()).unwrap();
+    prepare(&mut stored);
     check("stored", residuals(&stored, &[0, 2], |_| ()));
 
     // The flags can be given, too.
