@@ -1,7 +1,7 @@
 //! Whether cards could run a plan: what the interpreter of plans alone would not notice.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::compiled::Kernels;
 use crate::error::{Error, Result};
@@ -44,12 +44,15 @@ pub fn check(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is a kernel of a name for a compute capability.
+type Names = HashMap<((u32, u32), String), bool>;
+
 /// Whether the modules for `capability` have a kernel of this name.
 fn is_compiled(capability: (u32, u32), name: &str) -> bool {
     /// The names that were looked for.
-    static KNOWN: Mutex<Option<HashMap<((u32, u32), String), bool>>> = Mutex::new(None);
+    static KNOWN: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    *known.get_or_insert_default().entry((capability, name.to_owned())).or_insert_with(|| {
+    *known.entry((capability, name.to_owned())).or_insert_with(|| {
         let kernels = Kernels::for_capability(capability).expect("cards that kernels are compiled for");
         // The table of symbols ends each name with a zero.
         let symbol = [b"\0", name.as_bytes(), b"\0"].concat();

@@ -3,6 +3,7 @@
 //! Each recorded tensor becomes a view of a buffer. Operations that only move elements become other views of the same buffer
 //! where that is possible; copies are made where a kernel needs another layout.
 
+mod capped_attention;
 mod elementwise;
 mod fused;
 mod groups;

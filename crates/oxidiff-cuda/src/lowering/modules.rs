@@ -32,7 +32,7 @@ impl Lowering<'_> {
                 Ok(())
             }
             ModuleOperationIr::Linear(it) => self.burn_linear(it),
-            ModuleOperationIr::Attention(it) => self.burn_attention(it, operation),
+            ModuleOperationIr::Attention(it) => self.burn_attention(it),
             ModuleOperationIr::LayerNorm(it) => {
                 let x = self.view(&it.input);
                 let weight = self.view(&it.gamma);
@@ -305,9 +305,10 @@ impl Lowering<'_> {
     }
 
     /// Burn's attention has `[batch, heads, tokens, dim]`.
-    fn burn_attention(&mut self, it: &AttentionOpIr, operation: &ModuleOperationIr) -> Result<()> {
-        if it.options.softcap.is_some() {
-            return Err(unsupported("attention with a cap of the scores", operation));
+    fn burn_attention(&mut self, it: &AttentionOpIr) -> Result<()> {
+        if let Some(cap) = it.options.softcap {
+            self.capped_attention(it, number(cap));
+            return Ok(());
         }
         let heads = it.query.shape[1];
         let dim = it.query.shape[3];
@@ -327,7 +328,7 @@ impl Lowering<'_> {
     }
 
     /// What to add to the scores: the bias, and minus infinity where the mask is set.
-    fn attention_mask(&mut self, it: &AttentionOpIr, scores: &[usize]) -> Option<View> {
+    pub(super) fn attention_mask(&mut self, it: &AttentionOpIr, scores: &[usize]) -> Option<View> {
         let mask = it.mask.as_ref().map(|mask| {
             let mask = self.view(mask);
             let mut program = Program { inputs: 1, instructions: Vec::new() };

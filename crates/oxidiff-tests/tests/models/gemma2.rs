@@ -69,9 +69,21 @@ fn expect(message: &str, parts: &[&str]) {
 
 #[test]
 fn texts_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut Gemma2Model)) {
     let expected = Recorded::open(&recorded("values.safetensors"));
     for name in MODELS {
-        let model = model(name);
+        let mut model = model(name);
+        prepare(&mut model);
         let layers = model.config().num_hidden_layers;
         for (number, Call { input_ids, attention_mask }) in described(name).calls.iter().enumerate() {
             let key = |what: &str| format!("{name}.{number}.{what}");

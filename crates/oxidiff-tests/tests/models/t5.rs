@@ -70,9 +70,21 @@ fn expect(message: &str, parts: &[&str]) {
 
 #[test]
 fn texts_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut T5EncoderModel)) {
     let expected = outputs();
     for name in MODELS {
-        let model = model(name);
+        let mut model = model(name);
+        prepare(&mut model);
         assert_close(name, embed(&model), expected.floats(name), TOLERANCE);
         let masked = model.forward(&texts(9), Some(&mask())).unwrap().last_hidden_state;
         let key = format!("{name}.masked");
@@ -82,7 +94,9 @@ fn texts_are_embedded_as_in_python() {
         assert_eq!(difference(shown, embed(&model)), 0.0, "a mask that hides nothing");
     }
     for name in ["gated", "buckets"] {
-        let long = model(name).forward(&texts(170)[..1], None).unwrap().last_hidden_state;
+        let mut model = model(name);
+        prepare(&mut model);
+        let long = model.forward(&texts(170)[..1], None).unwrap().last_hidden_state;
         let tenth = Tensor::cat((0..17).map(|place| long.clone().narrow(1, 10 * place, 1)).collect(), 1);
         let key = format!("{name}.long");
         assert_close(&key, tenth, expected.floats(&key), TOLERANCE);

@@ -59,10 +59,22 @@ fn shown(state: Tensor<3>, case: &Case) -> Tensor<3> {
 
 #[test]
 fn texts_with_images_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_with_images_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut Qwen2_5_VLForConditionalGeneration)) {
     let expected = values();
     let mut compared = 0;
     for name in MODELS {
-        let model = model(name);
+        let mut model = model(name);
+        prepare(&mut model);
         for (number, case) in prompts().cases.iter().enumerate() {
             let key = |kind: &str| format!("{name}.{number}.{kind}");
             if !expected.has(&key("plain")) {

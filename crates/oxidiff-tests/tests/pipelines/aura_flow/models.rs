@@ -60,13 +60,25 @@ fn latents_are_predicted_as_in_python() {
 
 #[test]
 fn texts_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut UMT5EncoderModel)) {
     let recorded = Recorded::open(&recorded("models.safetensors"));
     let text = |step: usize| (0..9).map(|place| ((7 * place * step + 3 * step) % 320) as u32).collect();
     let ids: Vec<Vec<u32>> = vec![text(1), text(2)];
     let shown = |range: std::ops::Range<u32>| (0..9).map(|place| u32::from(range.contains(&place))).collect();
     let mask: Vec<Vec<u32>> = vec![shown(0..5), shown(2..9)];
     for name in ["gated", "plain", "buckets"] {
-        let model: UMT5EncoderModel = model(&format!("encoder.{name}"));
+        let mut model: UMT5EncoderModel = model(&format!("encoder.{name}"));
+        prepare(&mut model);
         let key = format!("encoder.{name}");
         let made = model.forward(&ids, None).unwrap().last_hidden_state;
         assert_close(&key, made.clone(), recorded.floats(&key), TOLERANCE);

@@ -67,9 +67,21 @@ fn compare(name: &str, model: &Mistral3ForConditionalGeneration) {
 
 #[test]
 fn texts_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut Mistral3ForConditionalGeneration)) {
     for name in ["plain", "windowed", "narrow"] {
         let folder = tempfile::tempdir().unwrap();
-        let model = load(folder.path(), name, |_| ()).unwrap();
+        let mut model = load(folder.path(), name, |_| ()).unwrap();
+        prepare(&mut model);
         compare(name, &model);
         let some = model.hidden_states(&ids(), None, &[1, 2]).unwrap();
         let all = model.forward(&ids(), None).unwrap().hidden_states;

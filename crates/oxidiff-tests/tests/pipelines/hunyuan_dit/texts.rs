@@ -116,9 +116,21 @@ fn embed(model: &BertModel) -> Tensor<3> {
 
 #[test]
 fn texts_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut BertModel)) {
     let expected = Recorded::open(&recorded("models.safetensors"));
     for name in ["bert.plain", "bert.tanh"] {
-        let model: BertModel = model(name);
+        let mut model: BertModel = model(name);
+        prepare(&mut model);
         assert_close(name, embed(&model), expected.floats(name), TOLERANCE);
         let masked = model.forward(&texts(), Some(&mask())).unwrap();
         let (key, pooled) = (format!("{name}.masked"), format!("{name}.pooled"));

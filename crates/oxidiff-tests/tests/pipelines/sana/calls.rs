@@ -53,11 +53,10 @@ fn images_are_followed_as_in_python() {
     compare("controlnet", 7, |components| Ok(SanaControlNetPipeline::new(components, controlnet())?.into()));
 }
 
-/// The transformer and the autoencoder compute as on a card.
+/// The transformer computes as on a card.
 #[cfg(feature = "cuda")]
 fn on_card(mut components: SanaComponents) -> SanaComponents {
     crate::checkpoints::place_on_card(&mut components.transformer);
-    crate::checkpoints::place_on_card(&mut components.vae);
     components
 }
 

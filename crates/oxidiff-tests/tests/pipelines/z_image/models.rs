@@ -203,11 +203,23 @@ fn ids() -> Vec<Vec<u32>> {
 
 #[test]
 fn texts_are_embedded_as_in_python() {
+    compare_texts(|_| ());
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_embed_texts_as_python_does() {
+    compare_texts(|model| model.place_on_card(&oxidiff::interpreter()).unwrap());
+}
+
+/// Compares the texts of models that `prepare` has changed.
+fn compare_texts(prepare: impl Fn(&mut Qwen3Model)) {
     let expected = outputs();
     // Padding at the end of the first text, and at the beginning of the second.
     let mask = vec![[1; 6].into_iter().chain([0; 3]).collect(), [0; 2].into_iter().chain([1; 7]).collect()];
     for name in ["plain", "bias", "one_head"] {
-        let model = text_encoder(name);
+        let mut model = text_encoder(name);
+        prepare(&mut model);
         let output = model.forward(&ids(), None).unwrap();
         let floats = |part: &str| expected.floats::<3>(&format!("text.{name}.{part}"));
         assert_close(name, output.last_hidden_state, floats("last"), TOLERANCE);

@@ -2,7 +2,7 @@
 //! head of keys and values (Ainslie et al. 2023, <https://arxiv.org/abs/2305.13245>).
 
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, TensorData, module};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData, module};
 
 /// Which tokens are hidden in a batch of texts.
 #[derive(Clone, Debug)]
@@ -51,6 +51,21 @@ impl HiddenTokens {
             blind: Tensor::from_data(TensorData::new(blind, [batch, tokens, 1]), device),
             averages: false,
         })
+    }
+
+    /// The tables as 1 for true and 0 for false: numbers can be inputs of a call on a card.
+    pub fn flags(&self) -> (Tensor<4>, Tensor<3>) {
+        (self.keys.clone().float().cast(DType::F32), self.blind.clone().float().cast(DType::F32))
+    }
+
+    /// What [`Self::flags`] were made of.
+    pub fn of_flags(keys: Tensor<4>, blind: Tensor<3>, averages: bool) -> Self {
+        Self { keys: keys.greater_elem(0.5), blind: blind.greater_elem(0.5), averages }
+    }
+
+    /// Whether queries that see nothing get the mean of all values.
+    pub fn averages(&self) -> bool {
+        self.averages
     }
 
     /// The same, but queries that see nothing get the mean of all values: so does the attention of transformers that limits scores.

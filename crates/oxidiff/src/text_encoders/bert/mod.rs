@@ -15,8 +15,9 @@ use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::normalization::LayerNorm;
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
-use crate::text_encoders::hidden_tokens::{hidden_tokens, key_mask};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::{CallTensors, Placement};
+use crate::text_encoders::hidden_tokens::{flags, hidden_tokens, key_mask};
 use crate::text_encoders::input_ids::check_input_ids;
 
 /// The result of a [`BertModel`].
@@ -53,6 +54,8 @@ pub struct BertModel {
     pooler: Pooler,
     #[module(skip)]
     config: BertConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -107,6 +110,7 @@ impl Model for BertModel {
             },
             pooler: Pooler { dense: pooler.with_normal_weights(config.initializer_range) },
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
@@ -118,7 +122,7 @@ impl Model for BertModel {
         saved_transformers_config(&self.config)
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -152,10 +156,16 @@ impl BertModel {
             let x = word_embeddings.of_texts(input_ids, &device)
                 + first_type.unsqueeze_dim::<3>(0)
                 + position_embeddings.forward(positions);
-            let mask = hidden.as_deref().map(|hidden| key_mask(hidden, &device));
-            let layers = self.encoder.layer.iter();
-            let last_hidden_state =
-                layers.fold(LayerNorm.forward(x), |x, layer| layer.forward(x, mask.as_ref()));
+            let tensors = CallTensors {
+                tokens: vec![LayerNorm.forward(x)],
+                rows: hidden.iter().map(|hidden| flags(hidden, &device)).collect(),
+                ..Default::default()
+            };
+            let last_hidden_state = self.placement.tokens(self, "", tensors, |model, mut tensors| {
+                let mask = tensors.rows.pop().map(key_mask);
+                let x = tensors.tokens.pop().expect("the embedded texts were given");
+                model.encoder.layer.iter().fold(x, |x, layer| layer.forward(x, mask.as_ref()))
+            })?;
             let first = last_hidden_state.clone().narrow(1, 0, 1).squeeze_dim::<2>(1);
             Ok(BertOutput { pooler_output: self.pooler.dense.forward(first).tanh(), last_hidden_state })
         })

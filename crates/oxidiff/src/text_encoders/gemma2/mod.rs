@@ -14,8 +14,9 @@ use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
-use crate::text_encoders::language_model::{self, DecoderLayer, embedding_methods};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::Placement;
+use crate::text_encoders::language_model::{self, DecoderLayer, Hidden, Layers, embedding_methods};
 
 /// The result of a [`Gemma2Model`].
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Gemma2Model {
     norm: RmsNorm,
     #[module(skip)]
     config: Gemma2Config,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for Gemma2Model {
@@ -77,6 +80,7 @@ impl Model for Gemma2Model {
             layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::init(&shape, device)).collect(),
             norm: RmsNorm::init_centered(config.hidden_size, config.rms_norm_eps, device),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
@@ -88,7 +92,7 @@ impl Model for Gemma2Model {
         saved_transformers_config(&self.config)
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -96,6 +100,11 @@ impl Model for Gemma2Model {
 embedding_methods!(Gemma2Model, Gemma2Output);
 
 impl Gemma2Model {
+    /// The layers of the language model, and the norm after them.
+    fn layers(&self) -> Layers<'_> {
+        (&self.layers, &self.norm)
+    }
+
     fn embed(
         &self,
         input_ids: &[Vec<u32>],
@@ -115,14 +124,13 @@ impl Gemma2Model {
         let mask = attention_mask.unwrap_or(&all);
         let windows = self.config.windows()?;
         let outside = |window| HiddenTokens::outside(mask, window, device).map(HiddenTokens::averaging);
-        let hidden = outside(usize::MAX);
-        let slides = windows.iter().any(|window| *window < tokens);
-        let hidden_in_window = self.config.sliding_window.filter(|_| slides).and_then(outside);
-        let hidden = |layer: usize| match windows[layer] < tokens {
-            true => hidden_in_window.as_ref(),
-            false => hidden.as_ref(),
+        let has_window: Vec<bool> = windows.iter().map(|window| *window < tokens).collect();
+        let slides = has_window.contains(&true);
+        let hidden = Hidden {
+            usual: outside(usize::MAX),
+            in_window: self.config.sliding_window.filter(|_| slides).and_then(outside),
+            has_window: &has_window,
         };
-        let layers = (self.layers.as_slice(), &self.norm);
-        Ok(language_model::hidden_states(x, layers, &rotary, hidden, numbers))
+        language_model::hidden_states((self, &self.placement, Self::layers), x, &rotary, &hidden, numbers)
     }
 }

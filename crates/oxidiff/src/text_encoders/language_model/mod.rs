@@ -2,6 +2,7 @@
 //! keys and values, and gated feed-forwards.
 
 pub(super) mod checks;
+mod embedding;
 mod generate;
 mod generation_config;
 mod head;
@@ -12,8 +13,7 @@ mod parts;
 pub(super) mod rope_parameters;
 mod token_choice;
 
-use burn::tensor::Tensor;
-
+pub(super) use self::embedding::{Hidden, Layers, hidden_states};
 pub(super) use self::generate::{Beginning, Writer, check_mask, next_text_positions, text_positions};
 pub use self::generate::{Generation, TextProgress, TextStep};
 pub(super) use self::generation_config::GenerationFile;
@@ -22,9 +22,6 @@ pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp, LayerNorms};
 pub(super) use self::methods::embedding_methods;
 pub(super) use self::parts::LanguageModel;
 use crate::error::{Error, Result};
-use crate::models::layers::causal_attention::HiddenTokens;
-use crate::models::layers::normalization::RmsNorm;
-use crate::models::layers::rotary_embedding::RotaryEmbedding;
 
 /// Checks the numbers of hidden states to return, of a model with `count` layers.
 ///
@@ -36,28 +33,4 @@ pub(super) fn check_numbers(numbers: &[usize], count: usize) -> Result<()> {
         return Err(Error::argument("numbers", message));
     }
     Ok(())
-}
-
-/// Those hidden states of a text with the `numbers`: 0 is the embedding `x`, `[batch, tokens, hidden_size]`, the others are the
-/// results of the layers, the last of them after `norm`. Layers after the last number are not computed. `hidden` says which tokens a
-/// layer hides, by its place.
-pub(super) fn hidden_states<'a>(
-    mut x: Tensor<3>,
-    (layers, norm): (&[DecoderLayer], &RmsNorm),
-    rotary: &RotaryEmbedding,
-    hidden: impl Fn(usize) -> Option<&'a HiddenTokens>,
-    numbers: &[usize],
-) -> Vec<Tensor<3>> {
-    let last = numbers[numbers.len() - 1];
-    let mut found = Vec::new();
-    for number in 0..=last {
-        if number > 0 {
-            x = layers[number - 1].forward(x, rotary, hidden(number - 1));
-        }
-        if number == layers.len() {
-            x = norm.forward(x);
-        }
-        found.extend(numbers.iter().filter(|wanted| **wanted == number).map(|_| x.clone()));
-    }
-    found
 }

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
+use super::embedding::Layers;
 use super::layer::{DecoderLayer, DecoderShape};
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
@@ -28,6 +29,11 @@ impl LanguageModel {
     /// The embedding of tokens `[batch, tokens]`: `[batch, tokens, hidden_size]`.
     pub fn embed(&self, input_ids: &[Vec<u32>], device: &Device) -> Tensor<3> {
         self.embed_tokens.of_texts(input_ids, device)
+    }
+
+    /// The layers, and the norm after them.
+    pub fn layers(&self) -> Layers<'_> {
+        (&self.layers, &self.norm)
     }
 
     /// The device of the weights.

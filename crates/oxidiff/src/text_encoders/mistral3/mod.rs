@@ -18,8 +18,11 @@ use crate::loading::weights::OldKey;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
-use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, embedding_methods};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::Placement;
+use crate::text_encoders::language_model::{
+    self, GenerationFile, Hidden, LM_HEAD, LanguageModel, Layers, embedding_methods,
+};
 
 /// The result of a [`Mistral3ForConditionalGeneration`].
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ pub struct Mistral3ForConditionalGeneration {
     generation: Option<GenerationFile>,
     #[module(skip)]
     config: Mistral3Config,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -88,8 +93,13 @@ impl Model for Mistral3ForConditionalGeneration {
         let text = &config.text_config;
         let shape = text.shape();
         let language_model = LanguageModel::init(&shape, text.vocab_size, text.num_hidden_layers, device);
-        let config = config.clone();
-        Ok(Self { model: Parts { language_model }, lm_head: None, generation: None, config })
+        Ok(Self {
+            model: Parts { language_model },
+            lm_head: None,
+            generation: None,
+            config: config.clone(),
+            placement: Placement::default(),
+        })
     }
 
     fn config(&self) -> &Mistral3Config {
@@ -113,7 +123,7 @@ impl Model for Mistral3ForConditionalGeneration {
         self.generation.as_ref().map_or(Ok(()), |file| file.write(folder))
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -126,6 +136,11 @@ embedding_methods!(
 );
 
 impl Mistral3ForConditionalGeneration {
+    /// The layers of the language model, and the norm after them.
+    fn layers(&self) -> Layers<'_> {
+        self.model.language_model.layers()
+    }
+
     fn embed(
         &self,
         input_ids: &[Vec<u32>],
@@ -133,8 +148,8 @@ impl Mistral3ForConditionalGeneration {
         numbers: &[usize],
         device: &Device,
     ) -> Result<Vec<Tensor<3>>> {
-        let (parts, tokens) = (&self.model.language_model, input_ids[0].len());
-        let x = parts.embed(input_ids, device);
+        let tokens = input_ids[0].len();
+        let x = self.model.language_model.embed(input_ids, device);
         let text = &self.config.text_config;
         let angles = text_angles(text.rope_theta()?, text.head_dim(), tokens);
         let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
@@ -143,7 +158,7 @@ impl Mistral3ForConditionalGeneration {
             Some(mask) => HiddenTokens::outside(mask, window, device),
             None => HiddenTokens::outside(&vec![vec![1; tokens]; input_ids.len()], window, device),
         };
-        let layers = (parts.layers.as_slice(), &parts.norm);
-        Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
+        let hidden = Hidden { usual: hidden, ..Default::default() };
+        language_model::hidden_states((self, &self.placement, Self::layers), x, &rotary, &hidden, numbers)
     }
 }

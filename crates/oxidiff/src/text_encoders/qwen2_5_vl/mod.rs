@@ -28,9 +28,12 @@ use crate::models::call::call;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::Placement;
 use crate::text_encoders::input_ids::check_input_ids;
-use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, check_numbers};
+use crate::text_encoders::language_model::{
+    self, GenerationFile, Hidden, LM_HEAD, LanguageModel, Layers, check_numbers,
+};
 use crate::vision::Qwen2VLImages;
 
 /// The result of a [`Qwen2_5_VLForConditionalGeneration`].
@@ -75,6 +78,8 @@ pub struct Qwen2_5_VLForConditionalGeneration {
     config: Qwen2_5_VLConfig,
     #[module(skip)]
     text: Qwen2_5_VLTextConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -110,6 +115,7 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
             generation: None,
             config,
             text,
+            placement: Placement::default(),
         })
     }
 
@@ -141,7 +147,7 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
         self.generation.as_ref().map_or(Ok(()), |file| file.write(folder))
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -214,8 +220,12 @@ impl Qwen2_5_VLForConditionalGeneration {
         visual.forward(images.pixel_values.clone(), &images.image_grid_thw)
     }
 
+    /// The layers of the language model, and the norm after them.
+    fn layers(&self) -> Layers<'_> {
+        self.model.language_model.layers()
+    }
+
     fn embed(&self, inputs: &Qwen2_5_VLInputs, numbers: &[usize], device: &Device) -> Result<Vec<Tensor<3>>> {
-        let parts = &self.model.language_model;
         let x = self.embed_tokens(inputs, device)?;
         let tokens = inputs.input_ids[0].len();
         let angles = match (inputs.images, inputs.mm_token_type_ids) {
@@ -230,8 +240,8 @@ impl Qwen2_5_VLForConditionalGeneration {
         let rows = angles.len() / (self.text.head_dim() / 2);
         let rotary = RotaryEmbedding::new(&angles, rows, Pairs::Halves, device);
         let hidden = inputs.attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
-        let layers = (parts.layers.as_slice(), &parts.norm);
-        Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
+        let hidden = Hidden { usual: hidden, ..Default::default() };
+        language_model::hidden_states((self, &self.placement, Self::layers), x, &rotary, &hidden, numbers)
     }
 
     /// The embedding of texts and images, `[batch, tokens, hidden_size]`.

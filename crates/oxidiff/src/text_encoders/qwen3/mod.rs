@@ -14,8 +14,9 @@ use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
-use crate::text_encoders::language_model::{self, DecoderLayer, embedding_methods};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::Placement;
+use crate::text_encoders::language_model::{self, DecoderLayer, Hidden, Layers, embedding_methods};
 
 /// The result of a [`Qwen3Model`].
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Qwen3Model {
     norm: RmsNorm,
     #[module(skip)]
     config: Qwen3Config,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for Qwen3Model {
@@ -77,6 +80,7 @@ impl Model for Qwen3Model {
             layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::init(&shape, device)).collect(),
             norm: RmsNorm::init(config.hidden_size, config.rms_norm_eps, device),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
@@ -88,7 +92,7 @@ impl Model for Qwen3Model {
         saved_transformers_config(&self.config)
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -96,6 +100,11 @@ impl Model for Qwen3Model {
 embedding_methods!(Qwen3Model, Qwen3Output);
 
 impl Qwen3Model {
+    /// The layers of the language model, and the norm after them.
+    fn layers(&self) -> Layers<'_> {
+        (&self.layers, &self.norm)
+    }
+
     fn embed(
         &self,
         input_ids: &[Vec<u32>],
@@ -108,7 +117,7 @@ impl Qwen3Model {
         let angles = text_angles(self.config.rope_theta()?, self.config.head_dim, tokens);
         let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
         let hidden = attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
-        let layers = (self.layers.as_slice(), &self.norm);
-        Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
+        let hidden = Hidden { usual: hidden, ..Default::default() };
+        language_model::hidden_states((self, &self.placement, Self::layers), x, &rotary, &hidden, numbers)
     }
 }

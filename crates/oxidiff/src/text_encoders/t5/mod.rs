@@ -18,8 +18,9 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::Embedding;
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
-use crate::text_encoders::hidden_tokens::hidden_tokens;
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::{CallTensors, Placement};
+use crate::text_encoders::hidden_tokens::{flags, hidden_tokens, key_mask};
 use crate::text_encoders::input_ids::check_input_ids;
 
 /// The result of a [`T5EncoderModel`].
@@ -57,6 +58,8 @@ pub struct T5EncoderModel {
     encoder: Stack,
     #[module(skip)]
     config: T5Config,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for T5EncoderModel {
@@ -77,6 +80,7 @@ impl Model for T5EncoderModel {
             shared: Embedding::init(config.vocab_size, config.d_model, device),
             encoder: Stack::init(config, false, device)?,
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
@@ -88,7 +92,7 @@ impl Model for T5EncoderModel {
         saved_transformers_config(&self.config)
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -117,8 +121,15 @@ impl T5EncoderModel {
         let hidden = attention_mask.map(hidden_tokens).transpose()?.flatten();
         let device = self.device();
         call(Self::CLASS_NAME, &device, || {
-            let x = self.shared.of_texts(input_ids, &device);
-            let last_hidden_state = self.encoder.forward(x, hidden.as_deref());
+            let tensors = CallTensors {
+                tokens: vec![self.shared.of_texts(input_ids, &device)],
+                rows: hidden.iter().map(|hidden| flags(hidden, &device)).collect(),
+                ..Default::default()
+            };
+            let last_hidden_state = self.placement.tokens(self, "", tensors, |model, mut tensors| {
+                let x = tensors.tokens.pop().expect("the embedded texts were given");
+                model.encoder.forward(x, tensors.rows.pop().map(key_mask))
+            })?;
             Ok(T5EncoderOutput { last_hidden_state })
         })
     }

@@ -1,6 +1,6 @@
 //! Distances of tokens, in buckets that become wider with the distance (Raffel et al. 2020, section 2.1).
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::models::layers::linear::Embedding;
 
@@ -29,23 +29,14 @@ impl RelativePositions {
 
     /// What `table` `[buckets, heads]` adds to the score of each query and key, `[1, heads, tokens, tokens]`, in `f32`.
     pub fn bias(self, table: &Embedding, tokens: usize, device: &Device) -> Tensor<4> {
-        // From the key that is furthest behind the query to the one that is furthest ahead.
-        let numbers: Vec<usize> = (0..2 * tokens - 1)
-            .map(|place| match place.checked_sub(tokens - 1) {
-                None | Some(0) => self.bucket(tokens - 1 - place),
-                Some(ahead) => self.buckets / 2 + self.bucket(ahead),
-            })
-            .collect();
+        let of_pair = |query: usize, key: usize| match key.checked_sub(query) {
+            None | Some(0) => self.bucket(query - key),
+            Some(ahead) => self.buckets / 2 + self.bucket(ahead),
+        };
+        let numbers = (0..tokens).flat_map(|query| (0..tokens).map(move |key| of_pair(query, key)));
+        let numbers: Vec<usize> = numbers.collect();
         let rows = table.rows(&numbers, "relative_attention_bias", device).expect("buckets of the table");
         let heads = rows.dims()[1];
-        let lines = rows.cast(DType::F32).transpose().into_data();
-        let lines = lines.as_slice::<f32>().expect("the type of the cast");
-        let mut values = Vec::with_capacity(heads * tokens * tokens);
-        for line in lines.chunks_exact(2 * tokens - 1) {
-            for query in 0..tokens {
-                values.extend_from_slice(&line[tokens - 1 - query..][..tokens]);
-            }
-        }
-        Tensor::from_data(TensorData::new(values, [1, heads, tokens, tokens]), device)
+        rows.cast(DType::F32).transpose().reshape([1, heads, tokens, tokens])
     }
 }

@@ -2,14 +2,13 @@
 #![expect(non_snake_case, reason = "`SelfAttention` and `DenseReluDense` are keys in checkpoints")]
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Bool, DType, Device, Tensor};
 
 use super::T5Config;
 use super::attention::SelfAttention;
 use super::feed_forward::FeedForward;
 use crate::error::Result;
 use crate::models::layers::normalization::RmsNorm;
-use crate::text_encoders::hidden_tokens::key_mask;
 
 #[derive(Module, Debug)]
 pub(super) struct Stack {
@@ -51,11 +50,10 @@ impl Stack {
         Ok(Self { block, final_layer_norm: norm() })
     }
 
-    /// `[batch, tokens, d_model]` to the same shape. No token sees those that are `hidden` in its text.
-    pub fn forward(&self, x: Tensor<3>, hidden: Option<&[Vec<bool>]>) -> Tensor<3> {
+    /// `[batch, tokens, d_model]` to the same shape. No token sees those for which `hidden`, `[batch, 1, 1, tokens]`, is true.
+    pub fn forward(&self, x: Tensor<3>, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let ([_, tokens, _], dtype, device) = (x.dims(), x.dtype(), x.device());
         let mut bias = None;
-        let hidden = hidden.map(|hidden| key_mask(hidden, &device));
         // As transformers does it: in `f16`, sums may become infinite.
         let mut x = if dtype == DType::F16 { x.cast(DType::F32) } else { x };
         for block in &self.block {

@@ -13,8 +13,9 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::Embedding;
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
-use crate::text_encoders::hidden_tokens::hidden_tokens;
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::placement::{CallTensors, Placement};
+use crate::text_encoders::hidden_tokens::{flags, hidden_tokens, key_mask};
 use crate::text_encoders::input_ids::check_input_ids;
 
 /// The configuration of a [`UMT5EncoderModel`]; fields and defaults are those of transformers.
@@ -117,6 +118,8 @@ pub struct UMT5EncoderModel {
     encoder: Stack,
     #[module(skip)]
     config: UMT5Config,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for UMT5EncoderModel {
@@ -140,6 +143,7 @@ impl Model for UMT5EncoderModel {
             shared: Embedding::init(config.vocab_size, config.d_model, device),
             encoder: Stack::init(&layers, true, device)?,
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
@@ -151,7 +155,7 @@ impl Model for UMT5EncoderModel {
         saved_transformers_config(&self.config)
     }
 
-    stays_on_the_cpu!();
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -180,8 +184,15 @@ impl UMT5EncoderModel {
         let hidden = attention_mask.map(hidden_tokens).transpose()?.flatten();
         let device = self.device();
         call(Self::CLASS_NAME, &device, || {
-            let x = self.shared.of_texts(input_ids, &device);
-            let last_hidden_state = self.encoder.forward(x, hidden.as_deref());
+            let tensors = CallTensors {
+                tokens: vec![self.shared.of_texts(input_ids, &device)],
+                rows: hidden.iter().map(|hidden| flags(hidden, &device)).collect(),
+                ..Default::default()
+            };
+            let last_hidden_state = self.placement.tokens(self, "", tensors, |model, mut tensors| {
+                let x = tensors.tokens.pop().expect("the embedded texts were given");
+                model.encoder.forward(x, tensors.rows.pop().map(key_mask))
+            })?;
             Ok(T5EncoderOutput { last_hidden_state })
         })
     }
