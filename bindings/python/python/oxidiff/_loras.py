@@ -140,6 +140,3 @@ class LoraMixin:
     disable_attention_slicing = _nothing("Does nothing: see `enable_attention_slicing`.")
     enable_xformers_memory_efficient_attention = _nothing("Does nothing: attention is memory-efficient already.")
     disable_xformers_memory_efficient_attention = _nothing("Does nothing: attention stays memory-efficient.")
-    enable_model_cpu_offload = _nothing("Does nothing: models are on the CPU.")
-    enable_sequential_cpu_offload = _nothing("Does nothing: models are on the CPU.")
-    remove_all_hooks = _nothing("Does nothing: models are never moved.")

@@ -18,7 +18,8 @@ use crate::loading::weights::OldKey;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::on_cards::stays_on_the_cpu;
 use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, embedding_methods};
 
 /// The result of a [`Mistral3ForConditionalGeneration`].

@@ -18,7 +18,8 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::Embedding;
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::on_cards::stays_on_the_cpu;
 use crate::text_encoders::hidden_tokens::hidden_tokens;
 use crate::text_encoders::input_ids::check_input_ids;
 
