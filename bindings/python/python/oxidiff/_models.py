@@ -62,7 +62,7 @@ class ModelMixin(MovingModelMixin, JsonMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
-            device_map: The device to compute on: `"cuda"`, `"cuda:1"`, or the CPU, which `"auto"` is too.
+            device_map: The device to compute on: `"cuda"`, `"cuda:1"` or `"cpu"`; `"auto"` is the CPU.
 
         Other keyword arguments are values for fields of the model's configuration.
 
@@ -136,7 +136,7 @@ class ModelMixin(MovingModelMixin, JsonMixin):
         """Does nothing: the model is compiled already."""
 
     def set_attention_slice(self, slice_size="auto"):
-        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
+        """Does nothing: attention never holds the scores of all pairs of tokens."""
 
     def enable_xformers_memory_efficient_attention(self, attention_op=None):
         """Does nothing: attention is memory-efficient already."""

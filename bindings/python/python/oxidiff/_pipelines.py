@@ -92,7 +92,7 @@ class DiffusionPipeline(MovingMixin, LoraMixin, IPAdapterMixin, VaeMixin, Pipeli
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig or PipelineQuantizationConfig): Which weights to round, and how.
-            device_map: The device to compute on: `"cuda"`, `"cuda:1"`, or the CPU, which `"auto"` is too.
+            device_map: The device to compute on: `"cuda"`, `"cuda:1"` or `"cpu"`; `"auto"` is the CPU.
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.
