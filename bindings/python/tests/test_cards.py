@@ -41,8 +41,8 @@ def small():
     return quiet(DiffusionPipeline.from_pretrained(SD1))
 
 
-def image(pipeline, size=32):
-    return pipeline("a red apple", num_inference_steps=2, height=size, width=size, output_type="np", generator=Generator(4)).images
+def image(pipeline):
+    return pipeline("a red apple", num_inference_steps=2, height=32, width=32, output_type="np", generator=Generator(4)).images
 
 
 def devices(pipeline):
@@ -51,14 +51,14 @@ def devices(pipeline):
 
 def test_the_embedded_model_gives_the_image_of_the_cpu(emoji):
     pipeline = quiet(DiffusionPipeline.from_pretrained(emoji))
-    before = image(pipeline, 64)
+    before = image(pipeline)
     pipeline._place("interpreter")
     assert devices(pipeline) == ["interpreter"] * 3 and str(pipeline.device) == "interpreter"
-    planned = image(pipeline, 64)
+    planned = image(pipeline)
     assert 0 < largest_difference(planned, before) < 1e-3
     assert pipeline.to("cpu") is pipeline
     assert devices(pipeline) == ["cpu"] * 3 and str(pipeline.device) == str(pipeline._execution_device) == "cpu"
-    assert largest_difference(image(pipeline, 64), before) == 0
+    assert largest_difference(image(pipeline), before) == 0
 
 
 def test_models_move_by_themselves(small):
@@ -175,11 +175,11 @@ def test_scripts_that_offload_run_without_a_card(small):
 @with_card
 def test_a_card_gives_the_image_of_the_cpu(emoji):
     pipeline = quiet(DiffusionPipeline.from_pretrained(emoji))
-    before = image(pipeline, 64)
+    before = image(pipeline)
     assert str(pipeline.to("cuda").device) == "cuda:0"
-    assert largest_difference(image(pipeline, 64), before) < 1e-3
+    assert largest_difference(image(pipeline), before) < 1e-3
     pipeline.enable_sequential_cpu_offload()
-    assert largest_difference(image(pipeline, 64), before) < 1e-3
+    assert largest_difference(image(pipeline), before) < 1e-3
     pipeline.remove_all_hooks()
     loaded = quiet(DiffusionPipeline.from_pretrained(emoji, device_map="cuda"))
     assert devices(loaded) == ["cuda:0"] * 3
