@@ -116,7 +116,7 @@ RETURNS = {
     "numpy": "Any", "__dlpack__": "Any", "__dlpack_device__": "tuple[int, int]",
 }
 #: Methods that return an object of their own class.
-OWN = ("from_config", "from_pretrained", "from_single_file", "from_pipe", "to", "half", "float", "eval")
+OWN = ("from_config", "from_pretrained", "from_single_file", "from_pipe", "to", "half", "float", "eval", "cpu", "cuda")
 #: What properties are.
 PROPERTIES = {
     "config": "FrozenDict", "shape": "tuple[int, ...]", "ndim": "int", "itemsize": "int", "name": "str",

@@ -241,6 +241,9 @@ fn take_torch(tensor: &Bound<'_, PyAny>) -> PyResult<Array> {
     let py = tensor.py();
     let needs_detaching = tensor.getattr(intern!(py, "requires_grad"))?.is_truthy()?;
     let detached = if needs_detaching { tensor.call_method0("detach")? } else { tensor.clone() };
+    // Models take their inputs from the memory of the CPU, on a card too.
+    let on_gpu = detached.getattr(intern!(py, "is_cuda"))?.is_truthy()?;
+    let detached = if on_gpu { detached.call_method0("cpu")? } else { detached };
     // A view such as `z.conj().imag` notes only that its values are to be negated, which DLPack does not pass on.
     let values = detached.call_method0(intern!(py, "resolve_neg"))?;
     match values.call_method0(intern!(py, "__dlpack__")) {

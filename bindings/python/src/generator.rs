@@ -49,7 +49,7 @@ impl PyGenerator {
                 Err(_) if argument.str()?.to_string().starts_with("cpu") => {}
                 Err(_) => {
                     return Err(PyValueError::new_err(format!(
-                        "a generator draws on the CPU, not on {argument}"
+                        "a generator draws on the CPU, not on {argument}, where other numbers would come out: use Generator(\"cpu\")"
                     )));
                 }
             }
@@ -252,7 +252,7 @@ fn from_torch(object: &Bound<'_, PyAny>) -> PyResult<Generator> {
     let device = object.getattr("device")?.getattr("type")?.extract::<String>()?;
     if device != "cpu" {
         return Err(PyValueError::new_err(format!(
-            "generator: is on `{device}`; use torch.Generator(\"cpu\")"
+            "generator: is on `{device}`, where it draws other numbers; use torch.Generator(\"cpu\")"
         )));
     }
     let state = Given::take(&object.call_method0("get_state")?)?.array;

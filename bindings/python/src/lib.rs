@@ -5,6 +5,7 @@
 
 mod arguments;
 mod array;
+mod device;
 mod dtype;
 mod errors;
 mod generator;
@@ -33,6 +34,9 @@ fn _oxidiff(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(array::like, module)?)?;
     module.add_function(wrap_pyfunction!(array::scalar, module)?)?;
     module.add_function(wrap_pyfunction!(array::imported_like, module)?)?;
+    module.add_function(wrap_pyfunction!(device::has_card, module)?)?;
+    module.add_function(wrap_pyfunction!(device::set_allow_tf32, module)?)?;
+    module.add_function(wrap_pyfunction!(device::set_cpu_offload, module)?)?;
     module.add_function(wrap_pyfunction!(generator::draw_classes, module)?)?;
     module.add_function(wrap_pyfunction!(memory_limit::set_max_memory, module)?)?;
     module.add_class::<scheduler::PyScheduler>()?;

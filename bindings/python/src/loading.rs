@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Map, Value};
 
+use crate::device;
 use crate::dtype::Element;
 use crate::errors::to_py;
 use crate::model::PyModel;
@@ -31,6 +32,10 @@ fn flag(given: &Bound<'_, PyDict>, name: &str, default: bool) -> PyResult<bool> 
 fn dtype(given: &Bound<'_, PyDict>) -> PyResult<DType> {
     let dtype = given.get_item("dtype")?.filter(|value| !value.is_none());
     Ok(dtype.map_or(Ok(Element::Float32), |dtype| Element::extract(&dtype))?.burn())
+}
+
+fn device(given: &Bound<'_, PyDict>) -> PyResult<Device> {
+    text(given, "device")?.map_or_else(|| Ok(Device::flex()), |name| device::device(&name))
 }
 
 fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
@@ -117,7 +122,7 @@ fn config_overrides(given: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
 pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
     Ok(LoadOptions {
         dtype: dtype(given)?,
-        device: Device::flex(),
+        device: device(given)?,
         variant: text(given, "variant")?,
         subfolder: text(given, "subfolder")?.filter(|subfolder| !subfolder.is_empty()),
         safety_checker: flag(given, "safety_checker", true)?,
@@ -134,7 +139,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
 pub fn single_file(given: &Bound<'_, PyDict>) -> PyResult<SingleFileOptions> {
     Ok(SingleFileOptions {
         dtype: dtype(given)?,
-        device: Device::flex(),
+        device: device(given)?,
         config: text(given, "config")?,
         subfolder: text(given, "subfolder")?,
         extract_ema: flag(given, "extract_ema", false)?,

@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 
 use crate::arguments::Arguments;
 use crate::array::{Array, Given, Like};
+use crate::device::device;
 use crate::dtype::{Element, PyDType};
 use crate::errors::to_py;
 use crate::info;
@@ -114,6 +115,17 @@ impl PyModel {
             *model = model.cast(element.burn());
         }
         Ok(())
+    }
+
+    /// Computes on a device from now on: `cpu` or `cuda:0`.
+    fn place(&self, name: &str) -> PyResult<()> {
+        self.lock().place(&device(name)?).map_err(to_py)
+    }
+
+    /// The name of the card that the model computes on, if it does.
+    #[getter]
+    fn card(&self) -> Option<String> {
+        self.lock().card().map(str::to_owned)
     }
 
     /// Calls the model. Returns its tensors with their names, in the form of the first array among the arguments.

@@ -70,9 +70,7 @@ def test_what_is_not_supported_says_so(pipeline):
     for call in (
         lambda: StableDiffusionPipeline.fuse_qkv_projections(),
         lambda: pipeline.encode_prompt("x"),
-        lambda: pipeline.cuda(),
         lambda: pipeline.unet.state_dict(),
-        lambda: pipeline.unet.cuda(),
         lambda: pipeline.unet.set_attn_processor(None),
         lambda: pipeline.tokenizer.model_max_length,
         lambda: oxidiff.utils.load_video("x"),

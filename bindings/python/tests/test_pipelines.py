@@ -309,14 +309,13 @@ def test_saving(pipeline, tmp_path):
 
 
 def test_what_is_not_there_says_so(pipeline):
-    for call in (lambda: pipeline.to("cuda"), lambda: pipeline.fuse_qkv_projections(),
+    for call in (lambda: pipeline.to("mps"), lambda: pipeline.fuse_qkv_projections(),
                  lambda: pipeline.tokenizer("a"), lambda: setattr(pipeline, "_guidance_scale", 0.0)):
         with pytest.raises(NotImplementedError):
             call()
     with pytest.raises(AttributeError, match="no_such"):
         pipeline.no_such
     pipeline.enable_attention_slicing()
-    pipeline.enable_model_cpu_offload()
 
 
 def test_memory_is_limited(copied):

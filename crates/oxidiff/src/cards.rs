@@ -58,8 +58,10 @@ fn opened(ordinal: Option<usize>, open: impl FnOnce() -> Result<Executor>) -> Re
     Ok(device)
 }
 
-/// What runs models on `device`, if it is one of this module's.
-pub(crate) fn executor(device: &Device) -> Option<Executor> {
+/// The name of `device` and what runs models on it, if it is one of this module's.
+pub(crate) fn opened_as(device: &Device) -> Option<(String, Executor)> {
     let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    opened.iter().find(|opened| opened.device == *device).map(|opened| opened.executor.clone())
+    let Opened { ordinal, executor, .. } = opened.iter().find(|opened| opened.device == *device)?;
+    let name = ordinal.map_or_else(|| "interpreter".to_owned(), |ordinal| format!("cuda:{ordinal}"));
+    Some((name, executor.clone()))
 }

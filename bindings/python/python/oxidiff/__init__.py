@@ -12,6 +12,7 @@ imported one of them.
 from . import _auto, _models, _multi, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
 from ._autoencoders import DiagonalGaussianDistribution
 from ._config import FrozenDict
+from ._devices import set_float32_matmul_precision
 from ._images import export_to_gif, load_image, make_image_grid
 from ._models import AutoModel, ModelMixin
 from ._outputs import BaseOutput, ImagePipelineOutput
@@ -55,7 +56,8 @@ __all__ = sorted([
     "GGUFQuantizationConfig", "Generator", "ImagePipelineOutput", "ModelMixin", "PipelineQuantizationConfig", "QuantizationConfig",
     "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
     "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16",
-    "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "set_max_memory", "stack", "uint8", "zeros",
+    "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "set_float32_matmul_precision",
+    "set_max_memory", "stack", "uint8", "zeros",
     *_CLASSES,
 ])
 

@@ -523,7 +523,7 @@ class CMStochasticIterativeScheduler(NoiseLevels, StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
 
@@ -844,7 +844,7 @@ class CosineDPMSolverMultistepScheduler(CosinePreconditioned, MultistepIndex, Sc
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -880,7 +880,7 @@ class DDIMInverseScheduler(SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
@@ -936,7 +936,7 @@ class DDIMScheduler(Velocity, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = 0.0, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
@@ -990,7 +990,7 @@ class DDPMScheduler(PreviousTimestep, Velocity, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
 
@@ -1022,7 +1022,7 @@ class DDPMWuerstchenScheduler(ContinuousTime, SchedulerMixin):
         Args:
             num_inference_steps (int): The number of steps.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1052,7 +1052,7 @@ class DEISMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin)
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             mu (float): The shift of the noise levels of a flow.
         """
 
@@ -1083,7 +1083,7 @@ class DPMSolverMultistepInverseScheduler(VariancePreserving, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
@@ -1113,7 +1113,7 @@ class DPMSolverMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerM
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             mu (float): The shift of the noise levels of a flow.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
@@ -1145,7 +1145,7 @@ class DPMSolverSDEScheduler(HalfSteps, StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
@@ -1176,7 +1176,7 @@ class DPMSolverSinglestepScheduler(MultistepIndex, VariancePreserving, Scheduler
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             mu (float): The shift of the noise levels of a flow.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
@@ -1313,7 +1313,7 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
+class DiffusionPipeline(MovingMixin, LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -1336,13 +1336,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
 
     config_name: str
 
-    def cuda(self, device: Any = None) -> Any:
-        """Moves the models to a GPU, which this build cannot compute on."""
-
-    @property
-    def device(self) -> Any:
-        """The device of the models: the CPU."""
-
     @property
     def dtype(self) -> Any:
         """The element type of the models."""
@@ -1363,6 +1356,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig or PipelineQuantizationConfig): Which weights to round, and how.
+            device_map: The device to compute on: `"cuda"`, `"cuda:1"` or `"cpu"`; `"auto"` is the CPU.
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.
@@ -1389,18 +1383,12 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     def interrupt(self) -> Any:
         """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
 
-    def maybe_free_model_hooks(self) -> Any:
-        """Does nothing: models are never moved."""
-
     @property
     def name_or_path(self) -> Any:
         """Where the pipeline was loaded from."""
 
     def progress_bar(self, iterable: Any = None, total: Any = None) -> Any:
         """A progress bar over the items of `iterable`, or of `total` steps."""
-
-    def reset_device_map(self) -> Any:
-        """Does nothing: all parts are on the CPU."""
 
     def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
         """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there.
@@ -1419,9 +1407,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     def set_progress_bar_config(self, **kwargs: Any) -> Any:
         """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
-
     def to_json_string(self) -> str:
         """The contents of `model_index.json`, as JSON."""
 
@@ -1436,7 +1421,7 @@ class EDMDPMSolverMultistepScheduler(Preconditioned, MultistepIndex, SchedulerMi
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1466,7 +1451,7 @@ class EDMEulerScheduler(Preconditioned, StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
         """
 
@@ -1497,7 +1482,7 @@ class EulerAncestralDiscreteScheduler(StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1527,7 +1512,7 @@ class EulerDiscreteScheduler(StepIndex, VelocityAtLevels, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
         """
@@ -1559,7 +1544,7 @@ class FlowMatchEulerDiscreteScheduler(PerToken, Shift, StepIndex, TimeShift, Tra
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
             mu (float): The shift of the noise levels of a flow.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
@@ -1592,7 +1577,7 @@ class FlowMatchHeunDiscreteScheduler(HalfSteps, StepIndex, TrainedLevels, FlowSc
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1622,7 +1607,7 @@ class FlowMatchLCMScheduler(Growing, Shift, StepIndex, TimeShift, TrainedLevels,
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
             mu (float): The shift of the noise levels of a flow.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
@@ -2394,7 +2379,7 @@ class FluxPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq: str
 
-class FluxPriorReduxPipeline:
+class FluxPriorReduxPipeline(MovingMixin):
     """`FluxPriorReduxPipeline` of diffusers: turns images into embedded prompts for pipelines of FLUX.1.
 
     >>> prompt = redux(image)
@@ -2435,10 +2420,6 @@ class FluxPriorReduxPipeline:
     config_name: str
 
     @property
-    def device(self) -> Any:
-        """The device of the models: the CPU."""
-
-    @property
     def dtype(self) -> Any:
         """The element type of the models."""
 
@@ -2462,9 +2443,6 @@ class FluxPriorReduxPipeline:
 
     def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
         """Writes the pipeline into a folder, which is created if it does not exist: see `DiffusionPipeline.save_pretrained`."""
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Converts the weights to another element type. A device must be the CPU."""
 
 class FluxTransformer2DModel(ModelMixin):
     """`FluxTransformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -2657,7 +2635,7 @@ class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
@@ -2965,7 +2943,7 @@ class IPNDMScheduler(StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
@@ -3004,7 +2982,7 @@ class KDPM2AncestralDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
@@ -3035,7 +3013,7 @@ class KDPM2DiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
@@ -3066,7 +3044,7 @@ class LCMScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             original_inference_steps (int): The number of steps that the model was distilled with.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
             strength (float): The part of the timesteps that is used when the run starts from an image.
@@ -3099,7 +3077,7 @@ class LMSDiscreteScheduler(StepIndex, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, order: Any = 4, return_dict: bool = True) -> Any:
@@ -3208,16 +3186,10 @@ class LoraMixin:
         """Does nothing: attention stays memory-efficient."""
 
     def enable_attention_slicing(self, *args: Any, **kwargs: Any) -> Any:
-        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
+        """Does nothing: attention never holds the scores of all pairs of tokens."""
 
     def enable_lora(self) -> Any:
         """Computes with the active adapters again."""
-
-    def enable_model_cpu_offload(self, *args: Any, **kwargs: Any) -> Any:
-        """Does nothing: models are on the CPU."""
-
-    def enable_sequential_cpu_offload(self, *args: Any, **kwargs: Any) -> Any:
-        """Does nothing: models are on the CPU."""
 
     def enable_xformers_memory_efficient_attention(self, *args: Any, **kwargs: Any) -> Any:
         """Does nothing: attention is memory-efficient already."""
@@ -3258,9 +3230,6 @@ class LoraMixin:
     @property
     def num_fused_loras(self) -> Any:
         """The number of adapters that are fused into weights."""
-
-    def remove_all_hooks(self, *args: Any, **kwargs: Any) -> Any:
-        """Does nothing: models are never moved."""
 
     def set_adapters(self, adapter_names: Any, adapter_weights: Any = None) -> Any:
         """Activates adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
@@ -3380,7 +3349,7 @@ class Mistral3ForConditionalGeneration(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class ModelMixin(JsonMixin):
+class ModelMixin(MovingModelMixin, JsonMixin):
     """A neural network with a configuration.
 
     Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
@@ -3405,16 +3374,6 @@ class ModelMixin(JsonMixin):
 
     config_name: str
 
-    def cpu(self) -> Any:
-        """Returns the model, which is on the CPU."""
-
-    def cuda(self, device: Any = None) -> Any:
-        """Moves the model to a GPU, which this build cannot compute on."""
-
-    @property
-    def device(self) -> Any:
-        """The device of the weights: the CPU."""
-
     def disable_xformers_memory_efficient_attention(self) -> Any:
         """Does nothing: attention stays memory-efficient."""
 
@@ -3427,9 +3386,6 @@ class ModelMixin(JsonMixin):
 
     def eval(self) -> Self:
         """Returns the model, which is always in the state for inference."""
-
-    def float(self) -> Self:
-        """Converts the weights to float32."""
 
     @classmethod
     def from_config(cls, config: Any, **kwargs: Any) -> Self:
@@ -3446,6 +3402,7 @@ class ModelMixin(JsonMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
+            device_map: The device to compute on: `"cuda"`, `"cuda:1"` or `"cpu"`; `"auto"` is the CPU.
 
         Other keyword arguments are values for fields of the model's configuration.
 
@@ -3465,9 +3422,6 @@ class ModelMixin(JsonMixin):
             quantization_config: A `QuantizationConfig` to round the weights with, or a `GGUFQuantizationConfig` for a GGUF file,
                 which is not needed.
         """
-
-    def half(self) -> Self:
-        """Converts the weights to float16."""
 
     @property
     def is_cache_enabled(self) -> Any:
@@ -3503,10 +3457,7 @@ class ModelMixin(JsonMixin):
         """
 
     def set_attention_slice(self, slice_size: Any = 'auto') -> Any:
-        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Converts the weights to another element type. A device must be the CPU."""
+        """Does nothing: attention never holds the scores of all pairs of tokens."""
 
     def to_json_string(self) -> str:
         """The configuration as JSON, as it is saved."""
@@ -3517,6 +3468,80 @@ class ModelMixin(JsonMixin):
     @property
     def training(self) -> Any:
         """False: the model is always in the state for inference."""
+
+class MovingMixin:
+    """Where the models of a pipeline compute.
+
+    Models that are called once for a generation stay on the CPU. The weights of the others are there too, so that moving costs nothing.
+    """
+
+    def cpu(self) -> Self:
+        """Moves the models to the CPU."""
+
+    def cuda(self, device: Any = None) -> Self:
+        """Moves the models to an NVIDIA card, by default the first one: see `to`."""
+
+    @property
+    def device(self) -> Any:
+        """The device that the models compute on: the card of those that are on one, or else the CPU."""
+
+    def enable_model_cpu_offload(self, gpu_id: Any = None, device: Any = None) -> Any:
+        """Moves the models to an NVIDIA card, by default the first one, where only the model that computes takes memory. On a machine without a
+        card, this does nothing. It holds for all pipelines of the process until `remove_all_hooks`.
+        """
+
+    def enable_sequential_cpu_offload(self, gpu_id: Any = None, device: Any = None) -> Any:
+        """Moves the models to an NVIDIA card, by default the first one, where weights are only while they are used: that takes the least memory,
+        and is slow. On a machine without a card, this does nothing. It holds for all pipelines of the process until `remove_all_hooks`.
+        """
+
+    def maybe_free_model_hooks(self) -> Any:
+        """Does nothing: models leave the card by themselves after `enable_model_cpu_offload`."""
+
+    def remove_all_hooks(self) -> Any:
+        """Ends what `enable_model_cpu_offload` and `enable_sequential_cpu_offload` began, for all pipelines of the process: models stay in the
+        memory of their card.
+        """
+
+    def reset_device_map(self) -> Any:
+        """Moves the models to the CPU."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Moves the models to the CPU or to an NVIDIA card (`"cuda"`, `"cuda:1"`), and converts them to another element type. Models that are
+        called once for a generation, such as T5, stay on the CPU. Arrays stay there too. Returns the pipeline.
+
+        Raises:
+            RuntimeError: when there is no such card, or no driver for it.
+            NotImplementedError: when one of the models computes on the CPU only; then none is moved.
+        """
+
+class MovingModelMixin:
+    """Where a model computes, and in which type."""
+
+    def cpu(self) -> Self:
+        """Moves the model to the CPU."""
+
+    def cuda(self, device: Any = None) -> Self:
+        """Moves the model to an NVIDIA card, by default the first one: see `to`."""
+
+    @property
+    def device(self) -> Any:
+        """The device that the model computes on: an NVIDIA card or the CPU."""
+
+    def float(self) -> Self:
+        """Converts the weights to float32."""
+
+    def half(self) -> Self:
+        """Converts the weights to float16."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Moves the model to the CPU or to an NVIDIA card (`"cuda"`, `"cuda:1"`), and converts the weights to another element type. A model
+        that is called once for a generation, such as T5, stays on the CPU. Arrays stay there too. Returns the model.
+
+        Raises:
+            RuntimeError: when there is no such card, or no driver for it.
+            NotImplementedError: when models of this class, or weights like these, compute on the CPU only.
+        """
 
 class MultiAdapter(_Adapters):
     """`MultiAdapter` of diffusers: several T2IAdapter objects as one part of a pipeline."""
@@ -3583,7 +3608,7 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
@@ -4500,7 +4525,7 @@ class RePaintScheduler(BackAndForth, SchedulerMixin):
             num_inference_steps (int): The number of steps.
             jump_length (int): How many steps the run goes back at a time.
             jump_n_sample (int): How often the run makes the steps between.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, original_image: Any = None, mask: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -4580,7 +4605,7 @@ class SASolverScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -4611,7 +4636,7 @@ class SCMScheduler(StepIndex, SchedulerMixin):
         Args:
             num_inference_steps (int): The number of steps.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             max_timesteps (float): The first timestep.
             intermediate_timesteps (float): The second timestep of a run of two steps; must be None for other runs.
         """
@@ -5178,7 +5203,7 @@ class Several:
         """Writes the models into this folder and into those with `_1`, `_2` and so on at the end of their names."""
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Converts the weights of all models to another element type. A device must be the CPU."""
+        """Moves all models to a device, and converts their weights to another element type: see `ModelMixin.to`."""
 
 class Shift:
     """Schedulers of flows whose noise levels are shifted for larger images (Esser et al. 2024,
@@ -6727,7 +6752,7 @@ class TCDScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             original_inference_steps (int): The number of steps that the model was distilled with.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
             strength (float): The part of the timesteps that is used when the run starts from an image.
@@ -6982,8 +7007,8 @@ class Tensor:
         """The hyperbolic tangent of each value."""
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False) -> Tensor:
-        """The tensor with another element type. A device must be the CPU; nothing is transferred, so `non_blocking` has no
-        effect.
+        """The tensor with another element type. A device must be the CPU or an NVIDIA card. Nothing is transferred, as tensors stay on the
+        CPU, where models on a card take them from; so `non_blocking` has no effect.
         """
 
     def tolist(self) -> Any:
@@ -7151,7 +7176,7 @@ class UnCLIPScheduler(SchedulerMixin):
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, prev_timestep: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -7181,7 +7206,7 @@ class UniPCMultistepScheduler(MultistepIndex, TimeShift, VariancePreserving, Sch
 
         Args:
             num_inference_steps (int): The number of steps.
-            device (str): Must be the CPU.
+            device (str): The CPU or an NVIDIA card; the timesteps stay on the CPU.
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
             mu (float): The shift of the noise levels of a flow.
         """

@@ -14,7 +14,6 @@ HARMLESS = ("use_safetensors", "low_cpu_mem_usage", "resume_download", "mirror",
             "add_prefix_space", "low_cpu_mem_usage_text_encoder", "_fast_init")
 #: Accepted with these values only.
 LIMITED = {
-    "device_map": (None, "cpu", "auto"),
     "force_download": (None, False),
     "proxies": (None, {}),
     "output_loading_info": (None, False),
@@ -65,6 +64,8 @@ def options(given):
             cores = [net._core for net in nets]
             # A ControlNet and a list of one are not the same to every pipeline.
             options[name] = value._core if name == "controlnet" and nets == [value] else cores
+        elif name == "device_map":
+            options.update(placing(value))
         elif name in LIMITED:
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
@@ -78,15 +79,26 @@ def options(given):
     return options, rest
 
 
+def placing(device_map):
+    """The option for the device that a `device_map` names."""
+    if device_map in (None, "auto"):
+        return {}
+    from ._devices import device_name, is_device
+
+    if not is_device(device_map):
+        raise NotImplementedError(f"`device_map={device_map!r}` is not supported: name one device, such as `'cuda'`")
+    return {"device": device_name(device_map)}
+
+
 def limit_memory(limits):
-    """Limits the memory of the process to what a dictionary says for the CPU; this package computes on no other device."""
+    """Limits the memory of the process to what a dictionary says for the CPU. That of a card is not limited."""
     if limits is None:
         return
     if not isinstance(limits, dict):
         raise TypeError(f"`max_memory`: must be a dictionary such as {{'cpu': '12GiB'}}, not {type(limits).__name__}")
     others = [device for device in limits if device != "cpu"]
     if others:
-        raise NotImplementedError(f"`max_memory`: has a limit for {others[0]!r}; this package computes on the CPU alone")
+        raise NotImplementedError(f"`max_memory`: has a limit for {others[0]!r}; only the memory of the CPU can be limited")
     if "cpu" in limits:
         from . import _oxidiff
 
@@ -211,30 +223,3 @@ def folder(save_directory):
     if not name:
         raise FileNotFoundError("`save_directory` is empty: name a folder")
     return name
-
-
-def device(argument):
-    """Checks a device: this build computes on the CPU."""
-    name = str(argument)
-    if name.split(":")[0] not in ("cpu", "CPU"):
-        raise NotImplementedError(f"this build of oxidiff computes on the CPU, not on `{name}`")
-
-
-def is_device(argument):
-    """Whether an argument of `to` is a device rather than an element type."""
-    if isinstance(argument, str):
-        return argument.split(":")[0].lower() in ("cpu", "cuda", "mps", "xpu", "npu", "ascend", "gpu", "hpu", "meta")
-    return isinstance(argument, int) or type(argument).__name__ == "device"
-
-
-def moved(args, kwargs):
-    """The element type that the arguments of `to` name, after their device was checked; `None` if they name none."""
-    dtype = None
-    for argument in (*args, kwargs.get("device"), kwargs.get("dtype"), kwargs.get("torch_device")):
-        if argument is None:
-            continue
-        if is_device(argument):
-            device(argument)
-        else:
-            dtype = element_type("dtype", argument)
-    return dtype

@@ -1,4 +1,4 @@
-"""LoRAs, learned words, and what needs nothing on the CPU."""
+"""LoRAs, learned words, and what needs nothing here."""
 
 import json
 
@@ -136,10 +136,7 @@ class LoraMixin:
         """The number of adapters that are fused into weights."""
         return len(self.fused_loras)
 
-    enable_attention_slicing = _nothing("Does nothing: attention on the CPU never holds the scores of all pairs of tokens.")
+    enable_attention_slicing = _nothing("Does nothing: attention never holds the scores of all pairs of tokens.")
     disable_attention_slicing = _nothing("Does nothing: see `enable_attention_slicing`.")
     enable_xformers_memory_efficient_attention = _nothing("Does nothing: attention is memory-efficient already.")
     disable_xformers_memory_efficient_attention = _nothing("Does nothing: attention stays memory-efficient.")
-    enable_model_cpu_offload = _nothing("Does nothing: models are on the CPU.")
-    enable_sequential_cpu_offload = _nothing("Does nothing: models are on the CPU.")
-    remove_all_hooks = _nothing("Does nothing: models are never moved.")

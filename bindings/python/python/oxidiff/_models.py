@@ -5,16 +5,17 @@ import json
 from . import _oxidiff
 from ._autoencoders import AutoencoderMixin
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import model_options, moved, own_options, path, read_as_gguf
+from ._loading import model_options, own_options, path, read_as_gguf
 from ._methods import describe, method
+from ._moving_models import MovingModelMixin
 from ._outputs import output_class
-from ._program import device_of_program, dtype_of_program
+from ._program import dtype_of_program
 from ._saving import save
 from ._unsupported import MODEL_ATTRIBUTES, MODEL_METHODS, refuse_override, refuses
 
 
 @refuses(*MODEL_METHODS)
-class ModelMixin(JsonMixin):
+class ModelMixin(MovingModelMixin, JsonMixin):
     """A neural network with a configuration.
 
     Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
@@ -61,6 +62,7 @@ class ModelMixin(JsonMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
+            device_map: The device to compute on: `"cuda"`, `"cuda:1"` or `"cpu"`; `"auto"` is the CPU.
 
         Other keyword arguments are values for fields of the model's configuration.
 
@@ -124,46 +126,17 @@ class ModelMixin(JsonMixin):
         """The element type of the weights."""
         return dtype_of_program(self._core.dtype)
 
-    @property
-    def device(self):
-        """The device of the weights: the CPU."""
-        return device_of_program()
-
     def num_parameters(self, only_trainable=False, exclude_embeddings=False):
         """The number of parameters."""
         if only_trainable or exclude_embeddings:
             raise NotImplementedError("`only_trainable` and `exclude_embeddings` are not supported")
         return self._core.num_parameters()
 
-    def to(self, *args, **kwargs):
-        """Converts the weights to another element type. A device must be the CPU."""
-        dtype = moved(args, {name: value for name, value in kwargs.items() if name in ("device", "dtype")})
-        if dtype is not None:
-            self._core.convert(dtype)
-            self._changes += 1
-        return self
-
-    def half(self):
-        """Converts the weights to float16."""
-        return self.to("float16")
-
-    def float(self):
-        """Converts the weights to float32."""
-        return self.to("float32")
-
-    def cpu(self):
-        """Returns the model, which is on the CPU."""
-        return self
-
-    def cuda(self, device=None):
-        """Moves the model to a GPU, which this build cannot compute on."""
-        return self.to("cuda" if device is None else device)
-
     def compile(self, *args, **kwargs):
         """Does nothing: the model is compiled already."""
 
     def set_attention_slice(self, slice_size="auto"):
-        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
+        """Does nothing: attention never holds the scores of all pairs of tokens."""
 
     def enable_xformers_memory_efficient_attention(self, attention_op=None):
         """Does nothing: attention is memory-efficient already."""

@@ -43,7 +43,7 @@ class Several:
         return self.nets[0].dtype
 
     def to(self, *args, **kwargs):
-        """Converts the weights of all models to another element type. A device must be the CPU."""
+        """Moves all models to a device, and converts their weights to another element type: see `ModelMixin.to`."""
         for net in self.nets:
             net.to(*args, **kwargs)
         return self

@@ -6,20 +6,21 @@ from ._calls import call
 from ._config import JsonMixin, html, loads
 from ._incomplete import Incomplete, made
 from ._ip_adapters import IPAdapterMixin
-from ._loading import ADDITIONS, moved, options, path, warn_of_unknown
+from ._loading import ADDITIONS, options, path, warn_of_unknown
 from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import ModelMixin
+from ._moving_pipelines import MovingMixin
 from ._multi import Several, together
 from ._part_attributes import PartAttributes, python
 from ._pipeline_parts import FURTHER, VaeMixin
-from ._program import device_of_program, dtype_of_program
+from ._program import dtype_of_program
 from ._saving import save
 from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
 
 
 @refuses(*PIPELINE_METHODS)
-class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
+class DiffusionPipeline(MovingMixin, LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -91,6 +92,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig or PipelineQuantizationConfig): Which weights to round, and how.
+            device_map: The device to compute on: `"cuda"`, `"cuda:1"` or `"cpu"`; `"auto"` is the CPU.
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.
@@ -240,18 +242,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         return next(models, dtype_of_program(_oxidiff.float32))
 
     @property
-    def device(self):
-        """The device of the models: the CPU."""
-        return device_of_program()
-
-    _execution_device = device
-    #: No part has a device of its own.
-    hf_device_map = None
-
-    def reset_device_map(self):
-        """Does nothing: all parts are on the CPU."""
-
-    @property
     def name_or_path(self):
         """Where the pipeline was loaded from."""
         return self.config.get("_name_or_path")
@@ -260,21 +250,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     def interrupt(self):
         """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
         return self._interrupt
-
-    def to(self, *args, **kwargs):
-        """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
-        kwargs.pop("silence_dtype_warnings", None)
-        dtype = moved(args, kwargs)
-        if dtype is not None:
-            for part in self._parts.values():
-                if isinstance(part, (ModelMixin, Several)):
-                    part.to(dtype)
-            self._synchronise()
-        return self
-
-    def cuda(self, device=None):
-        """Moves the models to a GPU, which this build cannot compute on."""
-        return self.to("cuda" if device is None else device)
 
     def to_json_string(self):
         """The contents of `model_index.json`, as JSON."""
@@ -293,9 +268,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
             raise ValueError("either `iterable` or `total` must be given")
         return tqdm(iterable, total=total, **self._progress_bar_config)
 
-    def maybe_free_model_hooks(self):
-        """Does nothing: models are never moved."""
-
     def _call(self, given):
         return call(self, given)
 
@@ -308,7 +280,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
 
 
 #: Options of pipelines that are also those of a model.
-MODEL_OPTIONS = ("variant", "revision", "cache_dir", "token", "local_files_only")
+MODEL_OPTIONS = ("variant", "revision", "cache_dir", "token", "local_files_only", "device")
 #: Options of pipelines that are true or false.
 FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score", "requires_safety_checker")
 

@@ -1,4 +1,4 @@
-"""Element types and devices as the library writes them that the program uses: torch, mindspore, or this one."""
+"""Element types as the library writes them that the program uses: torch, mindspore, or this one."""
 
 import sys
 
@@ -10,9 +10,3 @@ def dtype_of_program(dtype):
         if hasattr(module, "Tensor"):
             return getattr(module, dtype.name)
     return dtype
-
-
-def device_of_program():
-    """The CPU: `torch.device("cpu")` in a program that has imported torch."""
-    torch = sys.modules.get("torch")
-    return torch.device("cpu") if hasattr(torch, "device") else "cpu"

@@ -1,12 +1,12 @@
 """FLUX.1 Redux: images as the end of a prompt. Its result is no image but the embedded prompt of a call."""
 
 from . import _oxidiff
-from ._loading import moved, options, path, warn_of_unknown
+from ._loading import options, path, warn_of_unknown
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
+from ._moving_pipelines import MovingMixin
 from ._outputs import FluxPriorReduxPipelineOutput
 from ._pipeline_parts import Part
-from ._program import device_of_program
 from ._saving import save
 from ._unsupported import refuse_overrides
 
@@ -15,7 +15,7 @@ ARGUMENTS = _oxidiff.ReduxCore.arguments()
 OPTIONAL = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
 
 
-class FluxPriorReduxPipeline:
+class FluxPriorReduxPipeline(MovingMixin):
     """`FluxPriorReduxPipeline` of diffusers: turns images into embedded prompts for pipelines of FLUX.1.
 
     >>> prompt = redux(image)
@@ -70,20 +70,6 @@ class FluxPriorReduxPipeline:
     def dtype(self):
         """The element type of the models."""
         return self._parts["image_embedder"].dtype
-
-    @property
-    def device(self):
-        """The device of the models: the CPU."""
-        return device_of_program()
-
-    def to(self, *args, **kwargs):
-        """Converts the weights to another element type. A device must be the CPU."""
-        dtype = moved(args, kwargs)
-        if dtype is not None:
-            for part in self._parts.values():
-                if not isinstance(part, Part):
-                    part.to(dtype)
-        return self
 
     def _call(self, given):
         whole = given.pop("return_dict")

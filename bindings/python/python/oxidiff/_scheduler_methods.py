@@ -3,7 +3,7 @@
 import math
 
 from . import _oxidiff
-from ._loading import device as check_device
+from ._devices import device_name
 from ._outputs import SchedulerOutput, SdeVeOutput
 
 
@@ -261,7 +261,8 @@ class PredictorCorrector:
     def set_timesteps(self, num_inference_steps, sampling_eps=None, device=None):
         """Chooses the timesteps of a run, which ends at the time `sampling_eps`. Call `set_sigmas`, too."""
         if device is not None:
-            check_device(device)
+            # The timesteps stay on the CPU. This refuses devices other than that and cards.
+            device_name(device)
         end = self.config.sampling_eps if sampling_eps is None else sampling_eps
         self._core.set_timesteps_to(num_inference_steps, end)
         self.__dict__["num_inference_steps"] = num_inference_steps

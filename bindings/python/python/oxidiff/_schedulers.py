@@ -5,7 +5,7 @@ import warnings
 
 from . import _oxidiff
 from ._config import JsonMixin, dumps, html, loads, taken_over
-from ._loading import device as check_device
+from ._devices import device_name
 from ._loading import folder, others, own_options, path, refuse_others
 from ._methods import REQUIRED, method
 from ._outputs import SchedulerOutput
@@ -197,7 +197,8 @@ class SchedulerMixin(JsonMixin):
     def _set_timesteps(self, given):
         device = given.pop("device")
         if device is not None:
-            check_device(device)
+            # The timesteps stay on the CPU. This refuses devices other than that and cards.
+            device_name(device)
         self._core.set_timesteps(given)
         count = given["num_inference_steps"]
         # Some classes leave out timesteps that are equal.
@@ -328,7 +329,7 @@ ABOUT_STEPS = (
 #: The arguments of `set_timesteps`.
 TIMESTEP_ARGUMENTS = {
     "num_inference_steps": "(int): The number of steps.",
-    "device": "(str): Must be the CPU.",
+    "device": "(str): The CPU or an NVIDIA card; the timesteps stay on the CPU.",
     "timesteps": "(Sequence[float]): The timesteps of the run instead, in descending order.",
     "sigmas": "(Sequence[float]): The noise levels of the run instead, in descending order.",
     "mu": "(float): The shift of the noise levels of a flow.",

@@ -253,8 +253,8 @@ impl Tensor {
         (0..count).map(part).collect()
     }
 
-    /// The tensor with another element type. A device must be the CPU; nothing is transferred, so `non_blocking` has no
-    /// effect.
+    /// The tensor with another element type. A device must be the CPU or an NVIDIA card. Nothing is transferred, as tensors stay on the
+    /// CPU, where models on a card take them from; so `non_blocking` has no effect.
     #[pyo3(signature = (*args, dtype=None, device=None, non_blocking=false, copy=false))]
     fn to(
         &self,
@@ -268,11 +268,13 @@ impl Tensor {
         let mut array = if copy { self.clone().array().clone() } else { self.array().clone() };
         for argument in args.iter().chain(dtype).chain(device) {
             let name = argument.str()?.to_string();
-            if name == "cpu" || name.starts_with("cpu:") || argument.is_none() {
+            if argument.is_none() || matches!(name.split(':').next(), Some("cpu" | "cuda")) {
                 continue;
             }
             let element = Element::extract(&argument).map_err(|_| {
-                PyNotImplementedError::new_err(format!("`{name}` is neither an element type nor the CPU"))
+                PyNotImplementedError::new_err(format!(
+                    "`{name}` is neither an element type nor the CPU nor an NVIDIA card"
+                ))
             })?;
             array = values::cast(&array, element)?;
         }

@@ -9,7 +9,7 @@ use oxidiff::{
     UNet2DConditionInputs, UNet2DConditionModel, interpreter,
 };
 
-fn fixture(name: &str) -> String {
+pub fn fixture(name: &str) -> String {
     format!("{}/../../tests/fixtures/pipelines/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 

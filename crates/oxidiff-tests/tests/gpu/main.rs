@@ -9,6 +9,8 @@ mod engine;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 #[cfg(feature = "cuda")]
+mod moving;
+#[cfg(feature = "cuda")]
 mod transformers;
 
 use std::path::{Path, PathBuf};

@@ -20,6 +20,7 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
 use crate::models::autoencoders::Autoencoder;
 use crate::models::model::Model;
+use crate::models::on_cards::place;
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, Request};
 
@@ -147,6 +148,20 @@ impl AnyModel {
         Self(self.0.cast(dtype))
     }
 
+    /// Computes on `device` from now on: a card that `cuda` opened, or the CPU. The weights stay on the CPU as well, and the model takes and
+    /// returns tensors there. Classes that are called once for a generation stay on the CPU: see [`Self::card`].
+    ///
+    /// # Errors
+    /// When models of this class, or weights like these, compute on the CPU only.
+    pub fn place(&mut self, device: &Device) -> Result<()> {
+        self.0.place(device)
+    }
+
+    /// The name of the card that the model computes on, such as `cuda:0`; `None` for a model that computes where its weights are.
+    pub fn card(&self) -> Option<&str> {
+        self.0.card()
+    }
+
     /// The model as an autoencoder, if it is one.
     pub fn as_autoencoder(&self) -> Option<&dyn Autoencoder> {
         self.0.as_autoencoder()
@@ -193,6 +208,8 @@ trait AnyCallable: fmt::Debug + Send + Sync {
     fn num_parameters(&self) -> usize;
     fn call(&self, request: Request) -> Result<ModelOutput>;
     fn cast(&self, dtype: DType) -> Box<dyn AnyCallable>;
+    fn place(&mut self, device: &Device) -> Result<()>;
+    fn card(&self) -> Option<&str>;
     fn component(&self) -> Box<dyn Component>;
     fn as_autoencoder(&self) -> Option<&dyn Autoencoder>;
     fn as_autoencoder_mut(&mut self) -> Option<&mut dyn Autoencoder>;
@@ -223,6 +240,14 @@ impl<M: CallableModel + 'static> AnyCallable for M {
 
     fn cast(&self, dtype: DType) -> Box<dyn AnyCallable> {
         Box::new(Model::cast(self, dtype))
+    }
+
+    fn place(&mut self, device: &Device) -> Result<()> {
+        place(self, device)
+    }
+
+    fn card(&self) -> Option<&str> {
+        Model::card(self)
     }
 
     fn component(&self) -> Box<dyn Component> {

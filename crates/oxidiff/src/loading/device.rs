@@ -28,12 +28,18 @@ pub(crate) fn check(device: &Device, dtype: DType) -> Result<()> {
 
 /// Whether models on `device` are recorded and run by the engine for cards.
 pub(crate) fn is_card(device: &Device) -> bool {
+    card_name(device).is_some()
+}
+
+/// The name of `device`, if it is a card.
+pub(crate) fn card_name(device: &Device) -> Option<String> {
     #[cfg(feature = "cuda")]
-    let is_card = crate::cards::executor(device).is_some();
+    return crate::cards::opened_as(device).map(|(name, _)| name);
     #[cfg(not(feature = "cuda"))]
-    let is_card = false;
-    let _ = device;
-    is_card
+    {
+        let _ = device;
+        None
+    }
 }
 
 /// Why the device cannot be used, if it cannot.

@@ -6,6 +6,7 @@ pub(crate) mod finite;
 pub(crate) mod ip_adapters;
 pub(crate) mod least_memory;
 pub(crate) mod model;
+pub(crate) mod on_cards;
 pub(crate) mod placement;
 
 pub mod autoencoders;

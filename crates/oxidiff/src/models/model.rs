@@ -19,7 +19,7 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed, WeightOptions};
 use crate::models::layers::quantised_weight::quantised_weights;
-use crate::models::placement::not_on_cards;
+use crate::models::on_cards::{not_on_cards, quantised_on_a_card};
 
 /// A neural network with a configuration: `ModelMixin` in Python.
 ///
@@ -113,7 +113,7 @@ pub trait Model: Module {
         cast(self, dtype)
     }
 
-    /// Computes on `device`, which is a card. The weights stay on the CPU as well.
+    /// Computes on `device`, which is a card, or the CPU again. The weights are on the CPU as well.
     ///
     /// # Errors
     /// When models of this class compute on the CPU only.
@@ -121,6 +121,12 @@ pub trait Model: Module {
     fn place_on_card(&mut self, device: &Device) -> Result<()> {
         let _ = device;
         Err(not_on_cards(Self::CLASS_NAME))
+    }
+
+    /// The name of the card that the model computes on, if it does.
+    #[doc(hidden)]
+    fn card(&self) -> Option<&str> {
+        None
     }
 
     /// Releases the memory of a card that the model has there, if [`set_model_cpu_offload`](crate::set_model_cpu_offload) says so.
@@ -224,31 +230,6 @@ macro_rules! compiled_with_the_library {
     };
 }
 pub(crate) use compiled_with_the_library;
-
-/// Methods of [`Model`] for a class with a `placement`, which can be a card.
-macro_rules! computes_on_cards {
-    () => {
-        fn place_on_card(&mut self, device: &burn::tensor::Device) -> $crate::Result<()> {
-            self.placement = $crate::models::placement::Placement::on(device);
-            Ok(())
-        }
-
-        fn leave_card(&self) {
-            self.placement.leave_card();
-        }
-    };
-}
-pub(crate) use computes_on_cards;
-
-/// A method of [`Model`] for a class that stays on the CPU when the rest of its pipeline is on a card: it is called once for a generation.
-macro_rules! stays_on_the_cpu {
-    () => {
-        fn place_on_card(&mut self, _: &burn::tensor::Device) -> $crate::Result<()> {
-            Ok(())
-        }
-    };
-}
-pub(crate) use stays_on_the_cpu;
 
 pub(crate) fn resolve<T: Serialize + DeserializeOwned>(config: &Config, class_name: &str) -> Result<T> {
     Ok(config.resolve(class_name)?.0)
@@ -383,8 +364,7 @@ pub(crate) fn load<M: Model>(folder: &Folder, options: WeightOptions<'_>) -> Res
     };
     let model = model.with_parts_of(folder, &|prefix| checkpoint.has(prefix))?;
     if is_card && (quantization.is_some() || checkpoint.is_quantised()) {
-        let what = format!("a {} with quantised weights on a card", M::CLASS_NAME);
-        return Err(Error::unsupported(what, "there are kernels for them on the CPU only"));
+        return Err(quantised_on_a_card(M::CLASS_NAME));
     }
     let mut model = checkpoint.load_into(
         model,

@@ -18,7 +18,15 @@ pub(crate) use oxidiff_cuda::operand::Operand;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Placement {
     #[cfg(feature = "cuda")]
-    engine: Option<Arc<oxidiff_cuda::engine::Engine>>,
+    card: Option<Card>,
+}
+
+/// A card, and what runs the model on it.
+#[cfg(feature = "cuda")]
+#[derive(Clone, Debug)]
+struct Card {
+    name: Arc<str>,
+    engine: Arc<oxidiff_cuda::engine::Engine>,
 }
 
 /// What a transformer computes with. On a card, these are the inputs of a recorded call; everything else that the call depends on must
@@ -39,10 +47,11 @@ impl Placement {
     /// On `device`, which may be a card.
     #[cfg(feature = "cuda")]
     pub(crate) fn on(device: &Device) -> Self {
-        Self {
-            engine: crate::cards::executor(device)
-                .map(|executor| Arc::new(oxidiff_cuda::engine::Engine::new(executor))),
-        }
+        let card = crate::cards::opened_as(device).map(|(name, executor)| Card {
+            name: name.into(),
+            engine: Arc::new(oxidiff_cuda::engine::Engine::new(executor)),
+        });
+        Self { card }
     }
 
     /// On `device`.
@@ -54,7 +63,15 @@ impl Placement {
     /// Whether the model computes on a card.
     #[cfg(feature = "cuda")]
     pub(crate) fn is_card(&self) -> bool {
-        self.engine.is_some()
+        self.card.is_some()
+    }
+
+    /// The name of the card that the model computes on, if it does.
+    pub(crate) fn card(&self) -> Option<&str> {
+        #[cfg(feature = "cuda")]
+        return self.card.as_ref().map(|card| &*card.name);
+        #[cfg(not(feature = "cuda"))]
+        None
     }
 
     /// # Errors
@@ -74,8 +91,8 @@ impl Placement {
     /// Releases the card's memory, if models are to leave it.
     pub(crate) fn leave_card(&self) {
         #[cfg(feature = "cuda")]
-        if let Some(engine) = self.engine.as_ref().filter(|_| crate::memory::offloads_models()) {
-            engine.release_memory();
+        if let Some(card) = self.card.as_ref().filter(|_| crate::memory::offloads_models()) {
+            card.engine.release_memory();
         }
     }
 
@@ -185,7 +202,7 @@ impl Placement {
         conditions: &[usize],
         forward: impl FnOnce(&M, Vec<Operand>) -> Result<Vec<Operand>>,
     ) -> Result<Vec<Operand>> {
-        let engine = self.engine.as_ref().expect("the model is on a card");
+        let engine = &self.card.as_ref().expect("the model is on a card").engine;
         let weights_pass = crate::memory::offloads_weights();
         let tf32 = crate::precision::tf32_is_allowed();
         let call = oxidiff_cuda::engine::Call { name, inputs, conditions, weights_pass, tf32 };
@@ -207,9 +224,4 @@ pub(crate) fn of_engine(error: oxidiff_cuda::Error, class_name: &str) -> Error {
         }
         Of::Driver { .. } => Error::Card { message: error.to_string() },
     }
-}
-
-/// The error of a model that does not compute on cards.
-pub(crate) fn not_on_cards(class_name: &str) -> Error {
-    Error::unsupported(format!("{class_name} on a card"), "it computes on the CPU only, for now")
 }

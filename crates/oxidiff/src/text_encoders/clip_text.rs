@@ -17,6 +17,7 @@ use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::low_rank::{LowRankTarget, inside};
 use crate::models::layers::normalization::LayerNorm;
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::on_cards::computes_on_cards;
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -166,14 +167,7 @@ impl Model for CLIPTextModel {
         &self.config
     }
 
-    fn place_on_card(&mut self, device: &Device) -> Result<()> {
-        self.placement = Placement::on(device);
-        Ok(())
-    }
-
-    fn leave_card(&self) {
-        self.placement.leave_card();
-    }
+    computes_on_cards!();
 
     /// The configuration of a whole CLIP contains that of its text encoder as `text_config`.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {

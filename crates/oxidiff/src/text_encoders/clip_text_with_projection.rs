@@ -62,6 +62,10 @@ impl Model for CLIPTextModelWithProjection {
         self.text_model.place_on_card(device)
     }
 
+    fn card(&self) -> Option<&str> {
+        self.text_model.card()
+    }
+
     fn leave_card(&self) {
         self.text_model.leave_card();
     }

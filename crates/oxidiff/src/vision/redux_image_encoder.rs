@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::activations::Activation;
 use crate::models::layers::linear::Linear;
-use crate::models::model::{Model, compiled_with_the_library, stays_on_the_cpu};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::stays_on_the_cpu;
 
 /// The configuration of a [`ReduxImageEncoder`]; fields and defaults are those of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

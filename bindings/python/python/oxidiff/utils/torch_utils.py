@@ -10,13 +10,14 @@ def randn_tensor(shape, generator=None, device=None, dtype=None, layout=None):
     Args:
         shape (Sequence[int]): The shape, whose first dimension is the batch.
         generator: A generator, or one for each item of the batch.
-        device: Must be the CPU.
+        device: The CPU or an NVIDIA card; the samples are drawn on the CPU, and stay there.
         dtype: The element type; float32 by default.
     """
-    from .._loading import device as check_device
+    from .._devices import device_name
 
     if device is not None:
-        check_device(device)
+        # This refuses devices other than the CPU and cards.
+        device_name(device)
     if layout is not None and "strided" not in str(layout):
         raise NotImplementedError(f"`layout={layout}` is not supported")
     dtype = _oxidiff.float32 if dtype is None else _oxidiff.dtype_of(dtype)

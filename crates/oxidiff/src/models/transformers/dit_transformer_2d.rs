@@ -15,7 +15,8 @@ use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::normalization::{LayerNorm, layer_norm_without_parameters};
 use crate::models::layers::patch_embed::{PatchEmbed, image_of_patches};
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// Length of the raw embedding of a timestep.

@@ -14,7 +14,8 @@ use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::Placement;
 use crate::text_encoders::language_model::{self, DecoderLayer, Hidden, Layers, embedding_methods};
 

@@ -18,6 +18,7 @@ use crate::loading::weights::OldKey;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::spatial_attention::SpatialAttention;
 use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::Placement;
 
 /// Encodes images into latents and decodes latents into images.
@@ -79,14 +80,7 @@ impl Model for AutoencoderKL {
         &self.config
     }
 
-    fn place_on_card(&mut self, device: &Device) -> Result<()> {
-        self.placement = Placement::on(device);
-        Ok(())
-    }
-
-    fn leave_card(&self) {
-        self.placement.leave_card();
-    }
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }

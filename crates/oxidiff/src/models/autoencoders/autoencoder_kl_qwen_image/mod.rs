@@ -19,7 +19,8 @@ use super::encoded_image::{DiagonalGaussianDistribution, EncodedImage};
 use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::least_memory::{self, CodedParts};
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::Placement;
 
 /// The side of a tile in pixels of the image.

@@ -17,6 +17,7 @@ use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::Placement;
 
 /// The side of a tile in pixels of the image.
@@ -76,14 +77,7 @@ impl Model for AutoencoderTiny {
         &self.config
     }
 
-    fn place_on_card(&mut self, device: &Device) -> Result<()> {
-        self.placement = Placement::on(device);
-        Ok(())
-    }
-
-    fn leave_card(&self) {
-        self.placement.leave_card();
-    }
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }

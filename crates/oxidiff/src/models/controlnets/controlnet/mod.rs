@@ -20,6 +20,7 @@ use crate::models::layers::attention::AttentionSlice;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
 use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -146,14 +147,7 @@ impl Model for ControlNetModel {
         &self.config
     }
 
-    fn place_on_card(&mut self, device: &Device) -> Result<()> {
-        self.placement = Placement::on(device);
-        Ok(())
-    }
-
-    fn leave_card(&self) {
-        self.placement.leave_card();
-    }
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }

@@ -25,7 +25,8 @@ use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding, Timesteps};
 use crate::models::layers::linear::Linear;
 use crate::models::layers::parameter;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;

@@ -20,7 +20,8 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::parameter;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 

@@ -24,7 +24,8 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::raised_attention::raised_attention;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// What a [`ChromaTransformer2DModel`] is called with.

@@ -14,7 +14,8 @@ use crate::models::call::call;
 use crate::models::controlnets::ControlNetConditioningEmbedding;
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 

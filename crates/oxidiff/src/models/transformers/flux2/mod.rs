@@ -26,7 +26,8 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::{Modulation, ModulationLayer};
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// Times and guidance are embedded as multiples of this.

@@ -23,7 +23,8 @@ use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::normed_layers::scaled_by_time;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// Length of the raw embedding of a time.

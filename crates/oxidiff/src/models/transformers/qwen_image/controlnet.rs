@@ -14,7 +14,8 @@ use crate::models::call::call;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// What a [`QwenImageControlNetModel`] is called with.

@@ -12,7 +12,8 @@ use super::{SD3ControlNetConfig, SD3Transformer2DModel, Sizes};
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::linear::Linear;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// Says what to add to the blocks of a [`SD3Transformer2DModel`] so that it follows an image.

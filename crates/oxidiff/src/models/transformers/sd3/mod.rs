@@ -33,7 +33,8 @@ use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 const EPSILON: f64 = 1e-6;

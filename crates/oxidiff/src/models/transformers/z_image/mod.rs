@@ -40,7 +40,8 @@ use crate::models::layers::parameter;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::layers::sequence::Sequence;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
 /// Added to the variance before the last layer.

@@ -26,6 +26,7 @@ use crate::models::layers::resnet::ResnetBlock2DConfig;
 use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::on_cards::computes_on_cards;
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -251,14 +252,7 @@ impl Model for UNet2DModel {
         &self.config
     }
 
-    fn place_on_card(&mut self, device: &Device) -> Result<()> {
-        self.placement = Placement::on(device);
-        Ok(())
-    }
-
-    fn leave_card(&self) {
-        self.placement.leave_card();
-    }
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }

@@ -49,6 +49,7 @@ use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::per_block::PerBlock;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library, save_model};
+use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::Placement;
 use crate::models::transformers::Transformer2DModel;
 
@@ -138,14 +139,7 @@ impl Model for UNet2DConditionModel {
         &self.config
     }
 
-    fn place_on_card(&mut self, device: &Device) -> Result<()> {
-        self.placement = Placement::on(device);
-        Ok(())
-    }
-
-    fn leave_card(&self) {
-        self.placement.leave_card();
-    }
+    computes_on_cards!();
 
     compiled_with_the_library!(but save_folder);
 
