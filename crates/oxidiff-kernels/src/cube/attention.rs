@@ -1,6 +1,6 @@
 //! Attention that keeps the scores on the chip (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
 //!
-//! A cube takes `QUERIES` queries of a head and walks through the keys, `KEYS` at a time. It computes their scores from tiles
+//! A cube takes `QUERIES` queries of a head and walks through the keys, 32 or 64 at a time. It computes their scores from tiles
 //! of queries and keys in shared memory, corrects what it has summed so far if a score is larger than all before, and adds the
 //! values. A unit has four queries: in the scores it takes every so manieth key, in the sums every so manieth channel.
 
@@ -17,10 +17,6 @@ const QUERIES: usize = 32;
 const LANES: usize = 4;
 /// The groups of `LANES` queries.
 const GROUPS: usize = QUERIES / LANES;
-/// The keys of a tile.
-const KEYS: usize = 32;
-/// The most vectors of each query and key that are in shared memory at once.
-const CHUNK: usize = 8;
 /// The most vectors of the result that a unit has for each of its queries, so that its sums stay in registers.
 const SUMS: usize = 8;
 
@@ -44,7 +40,7 @@ pub(crate) fn attention(
         return None;
     }
     let vector_size = vector_size(dim).min(vector_size(value_dim));
-    let plan = Plan::new(dim / vector_size, value_dim / vector_size)?;
+    let plan = Plan::new(keys, dim / vector_size, value_dim / vector_size)?;
     let blocks = [queries.div_ceil(QUERIES), heads, batch];
     let hardware = &query.client().properties().hardware;
     let most = hardware.max_cube_count;
@@ -81,6 +77,8 @@ pub(crate) fn attention(
 /// How the work of a cube is divided.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 struct Plan {
+    /// Keys of a tile.
+    keys: usize,
     /// Vectors of a query and a key.
     dim: usize,
     /// Vectors of a value.
@@ -99,24 +97,30 @@ struct Plan {
 
 impl Plan {
     /// The plan for these sizes, in vectors, if a unit's sums fit into registers.
-    fn new(dim: usize, value_dim: usize) -> Option<Self> {
-        // Few units have more of the scores each, and read less for each; many units have room for more sums.
-        let units = match value_dim {
-            ..=20 => 64,
-            21..=40 => 128,
-            _ => 256,
-        };
+    fn new(keys: usize, dim: usize, value_dim: usize) -> Option<Self> {
+        // The fewer the units, the more scores and sums each has, and the less it reads for each of them.
+        let units = [64, 128, 256].into_iter().find(|units| value_dim <= SUMS * units / GROUPS)?;
         let columns = units / GROUPS;
-        let sums = value_dim.div_ceil(columns);
-        let chunk = dim.div_ceil(dim.div_ceil(CHUNK));
-        let plan = Self { dim, value_dim, units, columns, chunk, stride: chunk | 1, sums };
-        (sums <= SUMS).then_some(plan)
+        // Of more keys at once, fewer numbers are read for each score; but the last tile may be mostly empty, and less of each key
+        // fits into shared memory.
+        let (keys, most) = if keys.next_multiple_of(64) - keys <= keys / 8 { (64, 4) } else { (32, 8) };
+        let chunk = dim.div_ceil(dim.div_ceil(most));
+        Some(Self {
+            keys,
+            dim,
+            value_dim,
+            units,
+            columns,
+            chunk,
+            stride: chunk | 1,
+            sums: value_dim.div_ceil(columns),
+        })
     }
 
     /// Bytes of shared memory.
     fn shared_memory(&self, vector_size: usize) -> usize {
-        let tiles = (QUERIES + KEYS) * self.stride * vector_size;
-        (tiles + KEYS * QUERIES) * size_of::<f32>()
+        let tiles = (QUERIES + self.keys) * self.stride * vector_size;
+        (tiles + self.keys * QUERIES) * size_of::<f32>()
     }
 }
 
@@ -144,9 +148,9 @@ fn attention_kernel<T: Float, N: Size>(
     let column = unit % plan.columns;
 
     let mut query_tile = Shared::<[Vector<f32, N>]>::new_slice(comptime!(QUERIES * plan.stride));
-    let mut key_tile = Shared::<[Vector<f32, N>]>::new_slice(comptime!(KEYS * plan.stride));
+    let mut key_tile = Shared::<[Vector<f32, N>]>::new_slice(comptime!(plan.keys * plan.stride));
     // The weights of a tile of keys for each group of queries; before, what units exchange to find the largest score.
-    let mut weights = Shared::<[Scores]>::new_slice(KEYS * GROUPS);
+    let mut weights = Shared::<[Scores]>::new_slice(comptime!(plan.keys * GROUPS));
 
     let mut sums = Array::<Vector<f32, N>>::new(comptime!(plan.sums * LANES));
     #[unroll]
@@ -157,10 +161,10 @@ fn attention_kernel<T: Float, N: Size>(
     // The sum of the weights of this unit's keys.
     let mut total = Scores::new(0.0);
 
-    for tile in range_stepped(0usize, keys, KEYS) {
-        let mut scores = Array::<f32>::new(comptime!(KEYS / plan.columns * LANES));
+    for tile in range_stepped(0usize, keys, plan.keys) {
+        let mut scores = Array::<f32>::new(comptime!(plan.keys / plan.columns * LANES));
         #[unroll]
-        for index in 0..comptime!(KEYS / plan.columns * LANES) {
+        for index in 0..comptime!(plan.keys / plan.columns * LANES) {
             scores[index] = 0.0;
         }
         for start in range_stepped(0usize, plan.dim, plan.chunk) {
@@ -187,7 +191,7 @@ fn attention_kernel<T: Float, N: Size>(
         // Scores of keys that do not exist are not the largest.
         let mut tile_largest = Scores::new(f32::MIN);
         #[unroll]
-        for index in 0..comptime!(KEYS / plan.columns) {
+        for index in 0..comptime!(plan.keys / plan.columns) {
             if tile + column + index * plan.columns < keys {
                 tile_largest = max(tile_largest, scores_of(&scores, index));
             }
@@ -203,7 +207,7 @@ fn attention_kernel<T: Float, N: Size>(
         let correction = (before - largest).exp();
         total *= correction;
         #[unroll]
-        for index in 0..comptime!(KEYS / plan.columns) {
+        for index in 0..comptime!(plan.keys / plan.columns) {
             let place = column + index * plan.columns;
             if tile + place < keys {
                 let weight = (scores_of(&scores, index) - largest).exp();
@@ -216,7 +220,7 @@ fn attention_kernel<T: Float, N: Size>(
             sums[index] *= Vector::new(correction.extract(comptime!(index % LANES)));
         }
         sync_cube();
-        let count = min(keys - tile, KEYS);
+        let count = min(keys - tile, plan.keys);
         let row = (image * keys + tile) * heads + head;
         add_values(value, &weights, &mut sums, row * plan.value_dim, count, heads, group, column, plan);
     }
@@ -246,7 +250,7 @@ fn attention_kernel<T: Float, N: Size>(
 /// Loads a chunk of the tokens from `first` on, times `scale`. What does not exist is 0. Four queries after each other lie
 /// `GROUPS` places apart, so that units of neighbouring groups read from neighbouring places.
 ///
-/// Shapes, in vectors: `x` `[batch, tokens, heads, dim]`, `tile` `[32, stride]`.
+/// Shapes, in vectors: `x` `[batch, tokens, heads, dim]`, `tile` `[count, stride]`.
 #[cube]
 fn load<T: Float, N: Size>(
     x: &[Vector<T, N>],
@@ -261,11 +265,13 @@ fn load<T: Float, N: Size>(
     #[comptime] grouped: bool,
     #[comptime] plan: Plan,
 ) {
-    for index in range_stepped(UNIT_POS as usize, comptime!(KEYS * plan.chunk), plan.units) {
+    let count = comptime!(if grouped { QUERIES } else { plan.keys });
+    for index in range_stepped(UNIT_POS as usize, comptime!(count * plan.chunk), plan.units) {
         let row = index / plan.chunk;
         let column = index % plan.chunk;
         let mut loaded = Vector::<f32, N>::new(0.0);
-        if first + row < tokens && start + column < plan.dim {
+        let exists = comptime!(plan.dim.is_multiple_of(plan.chunk)) || start + column < plan.dim;
+        if first + row < tokens && exists {
             let token = (image + first + row) * heads + head;
             loaded = Vector::cast_from(x[token * plan.dim + start + column]) * Vector::new(scale);
         }
@@ -292,11 +298,15 @@ fn add_scores<N: Size>(
             queries[lane] = query_tile[(lane * GROUPS + group) * plan.stride + depth];
         }
         #[unroll]
-        for index in 0..comptime!(KEYS / plan.columns) {
+        for index in 0..comptime!(plan.keys / plan.columns) {
             let key = key_tile[(column + index * plan.columns) * plan.stride + depth];
             #[unroll]
             for lane in 0..LANES {
-                scores[comptime!(index * LANES + lane)] += queries[lane].dot(key);
+                let place = comptime!(index * LANES + lane);
+                #[unroll]
+                for element in 0..N::value() {
+                    scores[place] = fma(queries[lane].extract(element), key.extract(element), scores[place]);
+                }
             }
         }
     }
@@ -333,11 +343,12 @@ fn add_values<T: Float, N: Size>(
         #[unroll]
         for index in 0..plan.sums {
             let channel = column + index * plan.columns;
-            if channel < plan.value_dim {
+            if comptime!((index + 1) * plan.columns <= plan.value_dim) || channel < plan.value_dim {
                 let values = Vector::<f32, N>::cast_from(value[row + channel]);
                 #[unroll]
                 for lane in 0..LANES {
-                    sums[comptime!(index * LANES + lane)] += Vector::new(weight.extract(lane)) * values;
+                    let place = comptime!(index * LANES + lane);
+                    sums[place] = fma(Vector::new(weight.extract(lane)), values, sums[place]);
                 }
             }
         }

@@ -227,7 +227,7 @@ mod tests {
         #[test]
         fn values_may_be_of_another_length() {
             for (dim, value_dim) in [(8, 20), (64, 5), (6, 32)] {
-                let random = |tokens, width| testing::random([2, tokens, 3 * width], 1.0);
+                let random = |tokens: usize, width: usize| testing::random([2, tokens, 3 * width], 1.0);
                 let (query, key, value) = (random(20, dim), random(30, dim), random(30, value_dim));
                 let fast = kernel(query.clone(), key.clone(), value.clone(), 3);
                 let plain = attention_plain(query, key, value, 3);
