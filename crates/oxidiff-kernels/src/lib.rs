@@ -1,17 +1,20 @@
-//! The hot operations of diffusion models, written for the CPU.
+//! The hot operations of diffusion models, written for the CPU, and some of them for portable GPUs.
 //!
-//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate. On every
-//! other backend, and for element types without a kernel, it evaluates a plain Burn expression; the tests check the kernel
-//! against that expression. With Burn's autodiff on the CPU, gradients have kernels, too.
+//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate; on the GPU of a backend
+//! that is compiled in, attention and the norms do. Elsewhere, and for element types without a kernel, it evaluates a plain Burn
+//! expression; the tests check the kernels against that expression. With Burn's autodiff on the CPU, gradients have kernels, too.
 //!
 //! - `ops/`: for each operation its public function, the plain expression, and the one place that chooses between the two.
-//! - `cpu/`: the kernels.
+//! - `cpu/`: the kernels of the CPU.
+//! - `cube/`: the kernels of portable GPUs.
 //! - `host/`: the machine: files, memory, threads, time and drivers.
 //!
 //! Each room uses only those below it. This is the only crate of the workspace that contains `unsafe` code. Each use is wrapped
 //! in a safe function, and `ops/` has none.
 
 mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod host;
 mod ops;
 

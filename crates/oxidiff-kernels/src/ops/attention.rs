@@ -9,6 +9,8 @@ use super::gradients;
 use super::recording::{ATTENTION, Recorded, integer, record};
 use crate::cpu;
 use crate::cpu::product::{Group, bf16_dot};
+#[cfg(feature = "cube")]
+use crate::cube;
 
 /// `softmax(Q Kᵀ / sqrt(dim)) V` for each head. The heads are side by side in the last dimension, as the projections produce and
 /// expect them.
@@ -42,6 +44,10 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usiz
     let (Ok(query_flex), Ok(key_flex), Ok(value_flex)) = primitives else {
         let tensors = [&query, &key, &value].map(Recorded::of);
         let [Some(query), Some(key), Some(value)] = tensors else {
+            #[cfg(feature = "cube")]
+            if let Some(attended) = cube::attention::attention(&query, &key, &value, heads) {
+                return attended;
+            }
             return attention_plain(query, key, value, heads);
         };
         let shape = [batch, queries, value_width];
@@ -143,17 +149,21 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_stays_so() {
+        check_nan(attention);
+    }
+
+    fn check_nan(kernel: Kernel) {
         for (queries, keys) in [(3, 5), (70, 300), (600, 1)] {
             let tokens = |tokens| testing::random([1, tokens, 2 * 8], 1.0);
             let (query, key, value) = (tokens(queries), tokens(keys), tokens(keys));
-            let expected = attention(query.clone(), key.clone(), value.clone(), 2);
+            let expected = kernel(query.clone(), key.clone(), value.clone(), 2);
             let nan = |x: Tensor<3>, token: usize| {
                 let [.., width] = x.dims();
                 let values = Tensor::full([1, 1, width], f32::NAN, &Device::flex());
                 x.slice_assign([0..1, token..token + 1, 0..width], values)
             };
             // A query's own result, and no other.
-            let found = attention(nan(query.clone(), queries / 2), key.clone(), value.clone(), 2);
+            let found = kernel(nan(query.clone(), queries / 2), key.clone(), value.clone(), 2);
             let off = (found.clone() - expected).abs();
             for token in 0..queries {
                 let worst = off.clone().narrow(1, token, 1).into_data();
@@ -162,7 +172,7 @@ mod tests {
                 assert!(if token == queries / 2 { is_nan } else { is_same }, "{queries}, {keys}: {token}");
             }
             // Every query sees each key.
-            let found = attention(query, nan(key, keys / 2), value, 2);
+            let found = kernel(query, nan(key, keys / 2), value, 2);
             assert!(found.into_data().iter::<f32>().all(f32::is_nan), "{queries}, {keys}");
         }
     }
@@ -173,5 +183,86 @@ mod tests {
         let fast = attention(x.clone(), x.clone(), x.clone(), 2);
         let plain = attention_plain(x.clone(), x.clone(), x, 2);
         assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-2);
+    }
+
+    #[cfg(feature = "cube")]
+    mod gpu {
+        use super::*;
+        use crate::ops::testing::{gpu_types, on_gpu};
+
+        /// The kernel of the GPU, for tensors of the CPU.
+        fn kernel(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
+            let [query, key, value] = [query, key, value].map(on_gpu);
+            let fast = cube::attention::attention(&query, &key, &value, heads);
+            fast.expect("a kernel").to_device(&Device::flex())
+        }
+
+        #[test]
+        fn equals_the_plain_expression() {
+            for dtype in gpu_types() {
+                let tolerance = match dtype {
+                    DType::F32 => 2e-5,
+                    DType::F16 => 1e-2,
+                    _ => 6e-2,
+                };
+                for shape in [
+                    [1, 1, 1, 1, 1],
+                    [2, 5, 77, 3, 7],
+                    [2, 1, 77, 8, 40],
+                    [1, 130, 129, 2, 40],
+                    [1, 300, 1100, 2, 16],
+                    [2, 50, 33, 3, 64],
+                    [2, 64, 600, 1, 80],
+                    [1, 40, 32, 2, 128],
+                    [1, 49, 257, 2, 160],
+                    [1, 9, 35, 1, 202],
+                    [1, 70, 70, 1, 512],
+                    [1, 3, 5, 1, 1024],
+                ] {
+                    check(kernel, shape, dtype, tolerance);
+                }
+            }
+        }
+
+        #[test]
+        fn values_may_be_of_another_length() {
+            for (dim, value_dim) in [(8, 20), (64, 5), (6, 32)] {
+                let random = |tokens: usize, width: usize| testing::random([2, tokens, 3 * width], 1.0);
+                let (query, key, value) = (random(20, dim), random(30, dim), random(30, value_dim));
+                let fast = kernel(query.clone(), key.clone(), value.clone(), 3);
+                let plain = attention_plain(query, key, value, 3);
+                assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-5, "{dim}, {value_dim}");
+            }
+        }
+
+        #[test]
+        fn what_is_not_a_number_stays_so() {
+            check_nan(kernel);
+        }
+
+        #[test]
+        fn large_scores_do_not_overflow() {
+            let x = testing::random([1, 600, 8], 35.0);
+            let fast = kernel(x.clone(), x.clone(), x.clone(), 2);
+            let plain = attention_plain(x.clone(), x.clone(), x, 2);
+            assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-2);
+        }
+
+        #[test]
+        fn takes_permuted_inputs_and_heads_without_a_kernel() {
+            for heads in [2, 1] {
+                let x = testing::random([2, 2048, 9], 0.2);
+                let view = |x: Tensor<3>| x.swap_dims(1, 2);
+                let fast = attention(
+                    view(on_gpu(x.clone())),
+                    view(on_gpu(x.clone())),
+                    view(on_gpu(x.clone())),
+                    heads,
+                );
+                let plain = attention_plain(view(x.clone()), view(x.clone()), view(x), heads);
+                let difference = (fast.to_device(&Device::flex()) - plain).abs().max().into_scalar::<f32>();
+                assert!(difference < 1e-5, "off by {difference}");
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ use super::recording::{GROUP_NORM, Recorded, integer, record};
 use crate::cpu;
 pub use crate::cpu::norm::GroupNormActivation;
 use crate::cpu::norm::GroupStatistics;
+#[cfg(feature = "cube")]
+use crate::cube;
 
 /// Normalizes each of `groups` groups of channels to mean 0 and variance 1, then applies `weight` and `bias` per channel,
 /// then the activation.
@@ -42,6 +44,12 @@ pub fn group_norm(
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         let tensors = (Recorded::of(&x), Recorded::of(&weight), Recorded::of(&bias));
         let (Some(recorded), Some(weight), Some(bias)) = tensors else {
+            #[cfg(feature = "cube")]
+            if let Some(normalized) =
+                cube::group_norm::group_norm(&x, groups, &weight, &bias, epsilon, activation)
+            {
+                return normalized;
+            }
             return group_norm_plain(x, groups, weight, bias, epsilon, activation);
         };
         let silu = activation == GroupNormActivation::Silu;
@@ -112,7 +120,10 @@ mod tests {
     use crate::ops::testing::random;
     use burn::tensor::Device;
 
+    type Kernel = fn(Tensor<4>, usize, Tensor<1>, Tensor<1>, f64, GroupNormActivation) -> Tensor<4>;
+
     fn check(
+        kernel: Kernel,
         shape: [usize; 4],
         groups: usize,
         activation: GroupNormActivation,
@@ -123,7 +134,7 @@ mod tests {
         let x = (random(shape, 2.0) + 3.0).cast(dtype);
         let weight = random([channels], 1.0).cast(dtype);
         let bias = random([channels], 1.0).cast(dtype);
-        let fast = group_norm(x.clone(), groups, weight.clone(), bias.clone(), 1e-5, activation);
+        let fast = kernel(x.clone(), groups, weight.clone(), bias.clone(), 1e-5, activation);
         let plain = group_norm_plain(x, groups, weight, bias, 1e-5, activation);
         assert_eq!(fast.dtype(), dtype);
         let difference = (fast.cast(DType::F32) - plain.cast(DType::F32)).abs().max().into_scalar::<f32>();
@@ -141,9 +152,9 @@ mod tests {
                 ([1, 32, 17, 9], 32, 1e-5),
                 ([3, 8, 16, 16], 1, 1e-5),
             ] {
-                check(shape, groups, activation, DType::F32, tolerance);
-                check(shape, groups, activation, DType::BF16, 4e-2);
-                check(shape, groups, activation, DType::F16, 5e-3);
+                check(group_norm, shape, groups, activation, DType::F32, tolerance);
+                check(group_norm, shape, groups, activation, DType::BF16, 4e-2);
+                check(group_norm, shape, groups, activation, DType::F16, 5e-3);
             }
         }
     }
@@ -159,5 +170,78 @@ mod tests {
         let plain = group_norm_plain(view.clone(), 4, ones.clone(), zeros.clone(), 1e-6, activation);
         let fast = group_norm(view, 4, ones, zeros, 1e-6, activation);
         assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-5);
+    }
+
+    #[cfg(feature = "cube")]
+    mod gpu {
+        use super::*;
+        use crate::cube;
+        use crate::ops::testing::{gpu_types, on_gpu};
+
+        /// The kernel of the GPU, for tensors of the CPU.
+        fn kernel(
+            x: Tensor<4>,
+            groups: usize,
+            weight: Tensor<1>,
+            bias: Tensor<1>,
+            epsilon: f64,
+            activation: GroupNormActivation,
+        ) -> Tensor<4> {
+            let (x, weight, bias) = (on_gpu(x), on_gpu(weight), on_gpu(bias));
+            let fast = cube::group_norm::group_norm(&x, groups, &weight, &bias, epsilon, activation);
+            fast.expect("a kernel").to_device(&Device::flex())
+        }
+
+        #[test]
+        fn equals_the_plain_expression() {
+            for activation in [GroupNormActivation::None, GroupNormActivation::Silu] {
+                for dtype in gpu_types() {
+                    for (shape, groups, exact) in [
+                        ([1, 4, 1, 1], 2, 2e-4),
+                        ([2, 6, 3, 5], 3, 1e-5),
+                        ([2, 4, 5, 7], 4, 1e-5),
+                        ([1, 32, 17, 9], 32, 1e-5),
+                        ([3, 8, 16, 16], 1, 1e-5),
+                        // Several parts, of vectors and of single values, and more parts than units.
+                        ([2, 6, 64, 64], 2, 1e-5),
+                        ([2, 4, 129, 131], 2, 1e-5),
+                        ([1, 2, 1200, 1201], 1, 1e-5),
+                    ] {
+                        let tolerance = match dtype {
+                            DType::F32 => exact,
+                            DType::F16 => 5e-3,
+                            _ => 4e-2,
+                        };
+                        check(kernel, shape, groups, activation, dtype, tolerance);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_mean_far_from_zero_costs_no_digits() {
+            for shape in [[1, 4, 9, 9], [1, 4, 8, 8], [1, 4, 200, 200]] {
+                let x = random(shape, 1.0) + 3000.0;
+                let (weight, bias) = (random([4], 1.0), random([4], 1.0));
+                let activation = GroupNormActivation::None;
+                let fast = kernel(x.clone(), 2, weight.clone(), bias.clone(), 1e-5, activation);
+                let [weight, bias] = [weight, bias].map(|parameter| parameter.cast(DType::F64));
+                let exact = group_norm_plain(x.cast(DType::F64), 2, weight, bias, 1e-5, activation);
+                let difference = (fast.cast(DType::F64) - exact).abs().max().into_scalar::<f64>();
+                // The mean itself is only known to half of 2^-12.
+                assert!(difference < 5e-4, "{shape:?}: off by {difference}");
+            }
+        }
+
+        #[test]
+        fn takes_a_permuted_input() {
+            let (x, ones, zeros) = (random([2, 5, 7, 8], 1.0), random([8], 1.0), random([8], 1.0));
+            let activation = GroupNormActivation::None;
+            let view = |x: Tensor<4>| x.permute([0, 3, 1, 2]);
+            let plain = group_norm_plain(view(x.clone()), 4, ones.clone(), zeros.clone(), 1e-6, activation);
+            let fast = group_norm(view(on_gpu(x)), 4, on_gpu(ones), on_gpu(zeros), 1e-6, activation);
+            let difference = (fast.to_device(&Device::flex()) - plain).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-5, "off by {difference}");
+        }
     }
 }

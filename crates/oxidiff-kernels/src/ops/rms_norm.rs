@@ -10,6 +10,8 @@ use super::gradients;
 use super::parameter::parameter;
 use super::recording::{RMS_NORM, Recorded, record};
 use crate::cpu;
+#[cfg(feature = "cube")]
+use crate::cube;
 
 /// Divides the last dimension by the root of its mean square, then multiplies by `weight`.
 ///
@@ -39,6 +41,10 @@ fn normalize<const D: usize, const SILU: bool>(x: Tensor<D>, weight: Tensor<1>, 
     }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         let (Some(recorded), Some(of_weight)) = (Recorded::of(&x), Recorded::of(&weight)) else {
+            #[cfg(feature = "cube")]
+            if let Some(normalized) = cube::layer_norm::rms_norm(&x, &weight, epsilon, SILU) {
+                return normalized;
+            }
             return activated(rms_norm_plain(x, weight, epsilon));
         };
         return activated(record(
@@ -89,25 +95,50 @@ mod tests {
     use super::*;
     use crate::ops::testing;
 
+    type Kernel = fn(Tensor<3>, Tensor<1>, f64) -> Tensor<3>;
+
+    /// Checks a kernel, and that with SiLU.
+    fn check([kernel, with_silu]: [Kernel; 2], shape: [usize; 3], dtype: DType, tolerance: f32) {
+        let random = |shape: [usize; 3]| testing::random(shape, 2.0) + 0.5;
+        let x = random(shape).cast(dtype);
+        let weight = random([1, 1, shape[2]]).reshape([shape[2]]).cast(dtype);
+        let fast = kernel(x.clone(), weight.clone(), 1e-5);
+        assert_eq!((fast.dtype(), fast.dims()), (dtype, shape));
+        if shape[0] == 0 {
+            return;
+        }
+        let activated = with_silu(x.clone(), weight.clone(), 1e-5);
+        let plain = rms_norm_plain(x.cast(DType::F32), weight, 1e-5);
+        for (fast, plain) in [(fast, plain.clone()), (activated, activation::silu(plain))] {
+            let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
+            let difference = difference.max().into_scalar::<f32>();
+            assert!(difference <= tolerance, "{shape:?}, {dtype:?}: off by {difference}");
+        }
+    }
+
+    const TYPES: [(DType, f32); 3] = [(DType::F32, 1e-5), (DType::BF16, 1e-2), (DType::F16, 2e-3)];
+
     #[test]
     fn equals_the_plain_expression() {
-        let random = |shape: [usize; 3]| testing::random(shape, 2.0) + 0.5;
         for shape in [[1, 1, 1], [2, 70, 33], [1, 3, 320], [3, 1, 20_000], [0, 2, 8]] {
-            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::BF16, 1e-2), (DType::F16, 2e-3)] {
-                let x = random(shape).cast(dtype);
-                let weight = random([1, 1, shape[2]]).reshape([shape[2]]).cast(dtype);
-                let fast = rms_norm(x.clone(), weight.clone(), 1e-5);
-                assert_eq!((fast.dtype(), fast.dims()), (dtype, shape));
-                if shape[0] == 0 {
-                    continue;
-                }
-                let activated = rms_norm_silu(x.clone(), weight.clone(), 1e-5);
-                let plain = rms_norm_plain(x.cast(DType::F32), weight, 1e-5);
-                for (fast, plain) in [(fast, plain.clone()), (activated, activation::silu(plain))] {
-                    let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
-                    let difference = difference.max().into_scalar::<f32>();
-                    assert!(difference <= tolerance, "{shape:?}, {dtype:?}: off by {difference}");
-                }
+            for (dtype, tolerance) in TYPES {
+                check([rms_norm, rms_norm_silu], shape, dtype, tolerance);
+            }
+        }
+    }
+
+    #[cfg(feature = "cube")]
+    #[test]
+    fn equals_the_plain_expression_on_a_gpu() {
+        fn kernel<const SILU: bool>(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<3> {
+            let (x, weight) = (testing::on_gpu(x), testing::on_gpu(weight));
+            let fast = cube::layer_norm::rms_norm(&x, &weight, epsilon, SILU);
+            fast.expect("a kernel").to_device(&burn::tensor::Device::flex())
+        }
+        let types = testing::gpu_types();
+        for shape in [[1, 1, 1], [2, 70, 33], [1, 3, 320], [3, 1, 20_000], [2, 5000, 64]] {
+            for (dtype, tolerance) in TYPES.into_iter().filter(|(dtype, _)| types.contains(dtype)) {
+                check([kernel::<false>, kernel::<true>], shape, dtype, tolerance);
             }
         }
     }
