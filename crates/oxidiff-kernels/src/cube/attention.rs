@@ -2,7 +2,7 @@
 //!
 //! A cube takes `QUERIES` queries of a head and walks through the keys, 32 or 64 at a time. It computes their scores from tiles
 //! of queries and keys in shared memory, corrects what it has summed so far if a score is larger than all before, and adds the
-//! values. A unit has four queries: in the scores it takes every so manieth key, in the sums every so manieth channel.
+//! values. A unit has four queries. The units that share these take turns: with the keys in the scores, with the channels in the sums.
 
 use burn::tensor::Tensor;
 use burn_cubecl::cubecl;
