@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use oxidiff_kernels::memory_shortage;
 
+use crate::error::{Error, Result};
+use crate::models::call::SMALLER_CALL;
+use crate::models::model::Model;
+
 /// As [`set_model_cpu_offload`] was told.
 static OFFLOADS_MODELS: AtomicBool = AtomicBool::new(false);
 /// As [`set_sequential_cpu_offload`] was told.
@@ -68,7 +72,14 @@ pub(crate) fn shortage(needed: u64, device: &Device) -> Option<u64> {
     if *device == Device::flex() { memory_shortage(needed) } else { None }
 }
 
-use crate::error::{Error, Result};
+/// Refuses a call of `model` that needs at least `needed` bytes if fewer are available. What does not fit onto a card is an error of the
+/// call itself.
+///
+/// # Errors
+/// As for [`check`].
+pub(crate) fn check_call<M: Model>(model: &M, work: &str, needed: u64, device: &Device) -> Result<()> {
+    if model.card().is_some() { Ok(()) } else { check(work, needed, device, SMALLER_CALL) }
+}
 
 /// Refuses work that needs at least `needed` bytes if fewer are available. The memory of a GPU is not checked.
 ///
@@ -91,4 +102,19 @@ pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> R
 /// A number of bytes, for messages.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests {
+    use super::*;
+    use crate::{AutoencoderTiny, AutoencoderTinyConfig};
+
+    #[test]
+    fn the_memory_of_the_cpu_does_not_limit_calls_on_cards() {
+        let cpu = Device::flex();
+        let mut model = AutoencoderTiny::init(&AutoencoderTinyConfig::default(), &cpu).unwrap();
+        assert!(matches!(check_call(&model, "calling", u64::MAX, &cpu), Err(Error::OutOfMemory { .. })));
+        model.place_on_card(&crate::interpreter()).unwrap();
+        check_call(&model, "calling", u64::MAX, &cpu).unwrap();
+    }
 }

@@ -23,6 +23,9 @@ pub trait Autoencoder: Debug + Send + Sync {
     /// The name of the class.
     fn class_name(&self) -> &'static str;
 
+    /// The name of the card that the model computes on, if it does.
+    fn card(&self) -> Option<&str>;
+
     /// Number of channels of an image.
     fn in_channels(&self) -> usize;
 
@@ -143,6 +146,10 @@ macro_rules! model_methods {
     (but set_scaling_factor) => {
         fn class_name(&self) -> &'static str {
             <Self as $crate::models::model::Model>::CLASS_NAME
+        }
+
+        fn card(&self) -> Option<&str> {
+            $crate::models::model::Model::card(self)
         }
 
         fn scale_factor(&self) -> usize {

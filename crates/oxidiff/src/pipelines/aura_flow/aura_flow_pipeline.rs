@@ -7,7 +7,6 @@ use super::components::AuraFlowComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::AuraFlowInputs;
@@ -89,7 +88,7 @@ impl AuraFlowComponents {
         let tokens = (height / patch) * (width / patch) + texts;
         let work = format!("denoising {batch} x {height}x{width} latents");
         let needed = self.transformer.least_memory(batch.saturating_mul(tokens));
-        memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, needed, &self.transformer.device())
     }
 }
 

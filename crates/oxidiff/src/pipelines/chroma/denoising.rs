@@ -6,7 +6,6 @@ use super::components::ChromaComponents;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::{ChromaInputs, ChromaTransformer2DModel};
@@ -106,7 +105,7 @@ impl ChromaComponents {
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE) + texts;
         let work = format!("denoising {images} x {height}x{width} latents");
         let needed = self.transformer.least_memory(images.saturating_mul(tokens));
-        memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, needed, &self.transformer.device())
     }
 }
 

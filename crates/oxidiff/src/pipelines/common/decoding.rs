@@ -52,11 +52,15 @@ pub(crate) fn decode_flow(
     Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
 }
 
-/// Checks that decoding latents `[images, channels, height, width]` fits into the available memory, if need be in tiles.
+/// Checks that decoding latents `[images, channels, height, width]` fits into the available memory, if need be in tiles. What does not fit
+/// onto a card is an error of the decoding itself.
 ///
 /// # Errors
 /// When it does not.
 pub(crate) fn check_size(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<()> {
+    if vae.card().is_some() {
+        return Ok(());
+    }
     let [images, _, height, width] = latents.dims();
     let needed = in_parts(vae).least_memory(images, height, width);
     memory::check(&decoding(latents), needed, &latents.device(), SMALLER_CALL)
@@ -104,6 +108,9 @@ fn in_parts_if_needed(
     [images, height, width]: [usize; 3],
     device: &Device,
 ) -> Result<Option<Box<dyn Autoencoder>>> {
+    if vae.card().is_some() {
+        return Ok(None);
+    }
     let needed = vae.least_memory(images, height, width).saturating_mul(OVER_LEAST);
     let Some(available) = memory::shortage(needed, device) else { return Ok(None) };
     let in_parts = in_parts(vae);

@@ -9,7 +9,6 @@ use super::shown::{Place, Seen, places};
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::{Suspect, is_finite};
 use crate::models::model::Model;
 use crate::models::transformers::{FluxControlSamples, FluxInputs, FluxTransformer2DModel};
@@ -146,7 +145,7 @@ impl FluxComponents {
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE) + after + texts;
         let work = format!("denoising {images} x {height}x{width} latents");
         let needed = self.transformer.least_memory(images.saturating_mul(tokens));
-        memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, needed, &self.transformer.device())
     }
 }
 

@@ -11,7 +11,6 @@ use super::reference_images::ReferenceTokens;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::transformers::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DModel};
 use crate::pipelines::common::decoding;
@@ -151,7 +150,7 @@ impl<E: PromptEncoder> Flux2Components<E> {
         let tokens = rows * columns + references + run.texts.positive.dims()[1].max(negative);
         let work = format!("denoising {images} images of {rows}x{columns} patches");
         let needed = self.transformer.least_memory(images.saturating_mul(tokens));
-        memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, needed, &self.transformer.device())
     }
 }
 

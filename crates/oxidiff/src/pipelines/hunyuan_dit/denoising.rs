@@ -9,7 +9,6 @@ use super::controlnet::Control;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::HunyuanDiTInputs;
@@ -149,7 +148,7 @@ impl HunyuanDiTComponents {
         let tokens = batch.saturating_mul((height / patch).saturating_mul(width / patch));
         let work = format!("denoising {batch} x {height}x{width} latents");
         let device = self.transformer.device();
-        memory::check(&work, self.transformer.least_memory(tokens), &device, SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, self.transformer.least_memory(tokens), &device)
     }
 
     /// Converts the latents at the end of a run to the requested output. Images that the safety checker flags are black.

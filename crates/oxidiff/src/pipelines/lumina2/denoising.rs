@@ -7,7 +7,6 @@ use super::guidance::Guidance;
 use crate::error::{Error, Result};
 use crate::image_processor::OutputType;
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::transformers::{Lumina2Inputs, Lumina2Transformer2DModel};
 use crate::pipelines::common::callback::StepCallback;
@@ -106,7 +105,7 @@ impl Lumina2Components {
         let tokens = (height / size) * (width / size) + texts;
         let work = format!("denoising {images} x {height}x{width} latents");
         let needed = self.transformer.least_memory(images.saturating_mul(tokens));
-        memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, needed, &self.transformer.device())
     }
 }
 

@@ -12,7 +12,6 @@ use super::norm_of_guidance::guided;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::{QwenImageInputs, QwenImageTransformer2DModel};
@@ -208,7 +207,7 @@ impl QwenImageComponents {
         let tokens = own + seen + texts;
         let work = format!("denoising {items} x {height}x{width} latents");
         let needed = self.transformer.least_memory(images.saturating_mul(tokens));
-        memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, needed, &self.transformer.device())
     }
 }
 

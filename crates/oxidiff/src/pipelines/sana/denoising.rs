@@ -7,7 +7,6 @@ use super::components::SanaComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::{SanaControlNetInputs, SanaControlNetModel, SanaInputs};
@@ -143,7 +142,7 @@ impl SanaComponents {
         let tokens = (height / patch) * (width / patch) * batch;
         let work = format!("denoising {batch} x {height}x{width} latents");
         let (needed, device) = (self.transformer.least_memory(tokens), self.transformer.device());
-        memory::check(&work, needed, &device, SMALLER_CALL)?;
+        memory::check_call(&self.transformer, &work, needed, &device)?;
         if output_type == OutputType::Latent {
             return Ok(());
         }

@@ -7,7 +7,6 @@ use super::components::StableDiffusionComponents;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::decoding;
@@ -142,7 +141,7 @@ impl StableDiffusionComponents {
     ) -> Result<()> {
         let needed = self.unet.least_memory(batch, height, width);
         let work = format!("denoising {batch} x {height}x{width} latents");
-        memory::check(&work, needed, device, SMALLER_CALL)
+        memory::check_call(&self.unet, &work, needed, device)
     }
 
     /// Converts the latents at the end of a run to the requested output. Images that the safety checker flags are black.

@@ -9,7 +9,6 @@ use super::skip_layer_guidance::SkipLayerGuidance;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
@@ -169,7 +168,7 @@ impl StableDiffusion3Components {
         let tokens = batch.saturating_mul(tokens.saturating_add(patches));
         let work = format!("denoising {batch} x {height}x{width} latents");
         let device = self.transformer.device();
-        memory::check(&work, self.transformer.least_memory(tokens), &device, SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, self.transformer.least_memory(tokens), &device)
     }
 
     /// Converts the latents at the end of a run to the requested output.

@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::autoencoders::Autoencoder;
-use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, IpAdapterInputs, UNet2DConditionInputs};
@@ -148,7 +147,7 @@ impl StableDiffusionXLComponents {
     pub(super) fn check_memory(&self, batch: usize, height: usize, width: usize) -> Result<()> {
         let needed = self.unet.least_memory(batch, height, width);
         let work = format!("denoising {batch} x {height}x{width} latents");
-        memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)
+        memory::check_call(&self.unet, &work, needed, &self.unet.device())
     }
 
     /// Converts the latents at the end of a run to the requested output.

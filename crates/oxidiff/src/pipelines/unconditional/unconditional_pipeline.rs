@@ -9,7 +9,6 @@ use super::parts;
 use crate::error::{Error, Result};
 use crate::image_processor::postprocess;
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::{ClassLabels, UNet2DModel};
 use crate::pipelines::common::component_loader::ComponentLoader;
@@ -153,7 +152,7 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         let [batch, _, height, width] = shape;
         let work = format!("denoising {batch} x {height}x{width} pixels");
         let needed = self.unet.least_memory(batch, height, width);
-        memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)?;
+        memory::check_call(&self.unet, &work, needed, &self.unet.device())?;
         let sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
         let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size, &mut generator)?;
 

@@ -10,7 +10,6 @@ use super::references::References;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::memory;
-use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::transformers::ZImageInputs;
 use crate::pipelines::common::decoding;
@@ -158,6 +157,6 @@ impl ZImageComponents {
             .fold(0, usize::saturating_add);
         let work = format!("denoising {batch} x {height}x{width} latents");
         let device = self.transformer.device();
-        memory::check(&work, self.transformer.least_memory(tokens), &device, SMALLER_CALL)
+        memory::check_call(&self.transformer, &work, self.transformer.least_memory(tokens), &device)
     }
 }
