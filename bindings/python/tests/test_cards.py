@@ -139,7 +139,7 @@ def test_what_stays_on_the_cpu_says_so(flux):
 
 
 def test_a_class_that_does_not_go_to_cards_says_so():
-    config = {"num_attention_heads": 2, "attention_head_dim": 4, "transformer_num_layers": 2, "sample_size": 4}
+    config = {"num_attention_heads": 2, "attention_head_dim": 4, "hidden_size": 8, "transformer_num_layers": 2, "sample_size": 4}
     model = HunyuanDiT2DControlNetModel.from_config(config)
     with pytest.raises(NotImplementedError, match="HunyuanDiT2DControlNetModel on a card"):
         model._place("interpreter")

@@ -7751,6 +7751,14 @@ def randn(*size: Any, generator: GeneratorLike | list[GeneratorLike] | None = No
     generator, they come from the default one: see `manual_seed`.
     """
 
+def set_float32_matmul_precision(precision: Any) -> Any:
+    """How exactly NVIDIA cards multiply in models that compute in float32, for the whole program: torch's function of this name.
+
+    Args:
+        precision (str): `"highest"`, as at the start, has the error of float32. `"high"` and `"medium"` round the factors of convolutions and
+            linear layers to TF32, which is faster and has a relative error of up to 1e-3.
+    """
+
 def set_max_memory(limit: Any) -> Any:
     """Sets how much memory this process may use: bytes, or a text such as "12GiB"; `None` leaves it to the machine.
 

@@ -31,7 +31,7 @@ fn classes_that_compute_on_the_cpu_only_say_so() {
     let mut adapter = AnyModel::from_config("T2IAdapter", &config, &Device::flex()).unwrap();
     adapter.place(&interpreter()).unwrap();
     assert_eq!(adapter.card(), None);
-    let config = r#"{"num_attention_heads": 2, "attention_head_dim": 4, "transformer_num_layers": 2, "sample_size": 4}"#;
+    let config = r#"{"num_attention_heads": 2, "attention_head_dim": 4, "hidden_size": 8, "transformer_num_layers": 2, "sample_size": 4}"#;
     let config = Config::from_json(config).unwrap();
     let mut net = AnyModel::from_config("HunyuanDiT2DControlNetModel", &config, &Device::flex()).unwrap();
     assert!(matches!(net.place(&interpreter()), Err(Error::Unsupported { .. })));
