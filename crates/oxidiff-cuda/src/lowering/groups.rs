@@ -107,3 +107,62 @@ impl Lowering<'_> {
         padded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, Param};
+    use burn::tensor::ops::ConvOptions;
+    use burn::tensor::{Device, Tensor, module};
+
+    use crate::engine::{Call, Engine, Executor};
+    use crate::operand::Operand;
+
+    #[derive(Module, Debug)]
+    struct Layer {
+        weight: Param<Tensor<4>>,
+        bias: Param<Tensor<1>>,
+    }
+
+    /// Values that differ from each other.
+    fn values<const D: usize>(shape: [usize; D], step: f64) -> Tensor<D> {
+        let count = shape.iter().product::<usize>() as i64;
+        (Tensor::<1, burn::tensor::Int>::arange(0..count, &Device::flex()).float() * step)
+            .sin()
+            .reshape(shape)
+    }
+
+    #[test]
+    fn each_group_has_its_own_kernels() {
+        for (groups, channels, features, side, stride) in
+            [(2, 4, 6, 3, 1), (3, 6, 3, 1, 1), (4, 4, 4, 3, 2), (5, 5, 5, 5, 1), (2, 2, 4, 3, 2)]
+        {
+            let model = Layer {
+                weight: Param::from_tensor(values([features, channels / groups, side, side], 0.7)),
+                bias: Param::from_tensor(values([features], 1.3)),
+            };
+            let forward = |model: &Layer, x: Tensor<4>| {
+                let options = ConvOptions::new([stride; 2], [side / 2; 2], [1, 1], groups);
+                module::conv2d(x, model.weight.val(), Some(model.bias.val()), options)
+            };
+            let x = values([2, channels, 7, 6], 0.3);
+            let expected = forward(&model, x.clone());
+            let call = Call {
+                name: "layer",
+                inputs: &[x.into()],
+                conditions: &[],
+                weights_pass: false,
+                tf32: false,
+            };
+            let outputs = Engine::new(Executor::Interpreter).call(&model, &call, |model, inputs| {
+                let [x]: [Operand; 1] = inputs.try_into().expect("one input");
+                Ok::<_, std::convert::Infallible>(vec![forward(model, x.into_image()).into()])
+            });
+            let found = outputs.unwrap().unwrap().remove(0).into_image();
+            let off = (found - expected).abs().max().into_scalar::<f32>();
+            assert!(
+                off < 1e-5,
+                "{groups} groups of {channels}, {side}x{side}, stride {stride}: off by {off}"
+            );
+        }
+    }
+}

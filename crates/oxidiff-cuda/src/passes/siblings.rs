@@ -51,6 +51,7 @@ fn fixed_buffers(graph: &Graph) -> Vec<bool> {
 
 fn is_plain_linear(it: &Convolution) -> bool {
     it.weight.shape[2..] == [1, 1]
+        && it.x.shape[0] == 1
         && it.x.shape[2] == 1
         && (it.stride, it.padding, it.upsample) == (1, 0, 1)
         && it.item_bias.is_none()
