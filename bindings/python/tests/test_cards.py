@@ -10,10 +10,12 @@ import oxidiff
 from oxidiff import (
     AutoencoderKL,
     CLIPTextModel,
+    ControlNetModel,
     DDIMScheduler,
     DiffusionPipeline,
     Generator,
     HunyuanDiT2DControlNetModel,
+    MultiControlNetModel,
     QuantizationConfig,
     StableDiffusionPipeline,
     T2IAdapter,
@@ -261,3 +263,44 @@ def test_factors_are_rounded_to_tf32_where_the_program_says_so(small):
     assert 1e-6 < largest_difference(first, images["high"][0]) < 1e-2
     with pytest.raises(ValueError, match="'highest'"):
         oxidiff.set_float32_matmul_precision("lowest")
+
+
+def test_dit_moves_and_is_converted():
+    pipeline = quiet(DiffusionPipeline.from_pretrained(FIXTURES / "unconditional" / "pipelines" / "dit"))
+
+    def call():
+        return pipeline(class_labels=[1], num_inference_steps=2, generator=Generator().manual_seed(1), output_type="numpy").images
+
+    expected = call()
+    pipeline._place("interpreter")
+    assert largest_difference(call(), expected) < 1e-3
+    pipeline.to("cpu")
+    assert largest_difference(call(), expected) == 0
+    assert largest_difference(pipeline.to("bfloat16") and call(), expected) < 0.2
+
+
+def test_image_projections_of_ip_adapters_are_converted_with_the_model():
+    pipeline = quiet(DiffusionPipeline.from_pretrained(SD1))
+    folder = {"subfolder": "models", "weight_name": "ip-adapter_sd15.safetensors", "image_encoder_folder": "image_encoder"}
+    pipeline.load_ip_adapter(FIXTURES / "ip_adapter", **folder)
+    picture = numpy.full((40, 40, 3), 0.3, numpy.float32)
+
+    def call():
+        return pipeline("a", num_inference_steps=1, height=32, width=32, ip_adapter_image=picture, generator=Generator().manual_seed(1),
+                        output_type="numpy").images
+
+    expected = call()
+    pipeline.to("bfloat16")
+    assert largest_difference(call(), expected) < 0.1
+    pipeline._place("interpreter")
+    assert largest_difference(call(), expected) < 0.1
+
+
+def test_several_controlnets_are_those_that_another_pipeline_changed():
+    folder = FIXTURES / "controlnet"
+    nets = [ControlNetModel.from_pretrained(folder / name) for name in ("controlnet", "controlnet_1")]
+    several = MultiControlNetModel(nets)
+    nets[0]._core = nets[0]._core.copy()
+    for net in several.nets:
+        net._place("interpreter")
+    assert [core.card for core in several._core] == ["interpreter"] * 2

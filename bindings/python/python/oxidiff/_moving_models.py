@@ -13,7 +13,7 @@ class MovingModelMixin:
 
     def to(self, *args, **kwargs):
         """Moves the model to the CPU or to an NVIDIA card (`"cuda"`, `"cuda:1"`), and converts the weights to another element type. A model
-        that is called once for a generation, such as T5, stays on the CPU. Arrays stay there too. Returns the model.
+        without kernels there that is called once for a generation, such as a T2I-Adapter, stays on the CPU. Arrays stay there too. Returns the model.
 
         Raises:
             RuntimeError: when there is no such card, or no driver for it.

@@ -9,7 +9,7 @@ from ._multi import Several
 class MovingMixin:
     """Where the models of a pipeline compute.
 
-    Models that are called once for a generation stay on the CPU. The weights of the others are there too, so that moving costs nothing.
+    Models that are called once for a generation and have no kernels there stay on the CPU. The weights of the others are there too, so that moving costs nothing.
     """
 
     #: No part has a device of its own.
@@ -32,7 +32,7 @@ class MovingMixin:
 
     def to(self, *args, **kwargs):
         """Moves the models to the CPU or to an NVIDIA card (`"cuda"`, `"cuda:1"`), and converts them to another element type. Models that are
-        called once for a generation, such as T5, stay on the CPU. Arrays stay there too. Returns the pipeline.
+        called once for a generation and have no kernels there, such as T2I-Adapters, stay on the CPU. Arrays stay there too. Returns the pipeline.
 
         Raises:
             RuntimeError: when there is no such card, or no driver for it.

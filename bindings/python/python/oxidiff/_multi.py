@@ -31,7 +31,11 @@ class Several:
             raise TypeError(f"a {self._class_name} takes a list of objects of the class {self._of_class}")
         #: The models.
         self.nets = nets
-        self._core = [net._core for net in nets]
+
+    @property
+    def _core(self):
+        # Not kept: a pipeline that has one of the models too can give it another one.
+        return [net._core for net in self.nets]
 
     @property
     def _changes(self):

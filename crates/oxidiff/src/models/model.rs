@@ -129,6 +129,12 @@ pub trait Model: Module {
         None
     }
 
+    /// Gives the image projections of IP-Adapters, which are no weights of the model's own, another element type.
+    #[doc(hidden)]
+    fn cast_image_projections(&mut self, dtype: DType) {
+        let _ = dtype;
+    }
+
     /// Releases the memory of a card that the model has there, if [`set_model_cpu_offload`](crate::set_model_cpu_offload) says so.
     #[doc(hidden)]
     fn leave_card(&self) {}
@@ -235,8 +241,15 @@ pub(crate) fn resolve<T: Serialize + DeserializeOwned>(config: &Config, class_na
     Ok(config.resolve(class_name)?.0)
 }
 
-pub(crate) fn cast<M: Module>(model: &M, dtype: DType) -> M {
-    model.clone().map(&mut Cast { dtype, quantised: quantised_weights(model) })
+pub(crate) fn cast<M: Model>(model: &M, dtype: DType) -> M {
+    let mut made = cast_weights(model, dtype);
+    made.cast_image_projections(dtype);
+    made
+}
+
+/// The module with weights of another element type.
+pub(crate) fn cast_weights<M: Module>(module: &M, dtype: DType) -> M {
+    module.clone().map(&mut Cast { dtype, quantised: quantised_weights(module) })
 }
 
 pub(crate) fn release_memory<M: Model>(model: &M) {

@@ -28,6 +28,9 @@ use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 /// classes.
 const NO_CLASS: usize = 1000;
 
+/// The names in the index of such a pipeline.
+const INDEX_NAMES: [&str; 4] = ["transformer", "vae", "scheduler", "id2label"];
+
 /// Makes one image of each given class.
 ///
 /// ```no_run
@@ -136,6 +139,12 @@ impl Pipeline for DiTPipeline {
         let scheduler = loader.scheduler("scheduler")?;
         let transformer = loader.model("transformer")?;
         Self::assemble(transformer, loader.model("vae")?, scheduler, loader.index().clone())
+    }
+
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
+        let index = index.for_class(Self::CLASS_NAME, &INDEX_NAMES);
+        let scheduler: Box<dyn Scheduler> = components.take("scheduler")?;
+        Self::assemble(components.take("transformer")?, components.take("vae")?, scheduler, index)
     }
 
     /// Classes can be named.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::models::ip_adapters::{ImageProjectionLayer, IpAdapter};
 use crate::models::layers::attention_context::ImagePrompt;
 use crate::models::layers::ip_attention::{IpAttention, IpScale};
+use crate::models::model::cast_weights;
 use crate::wording::counted;
 
 /// What an adapter has to fit.
@@ -79,6 +80,11 @@ pub(crate) trait TakesPictures {
 pub(crate) struct IpAdapters(Vec<ImageProjectionLayer>);
 
 impl IpAdapters {
+    /// Gives the layers another element type.
+    pub fn cast(&mut self, dtype: DType) {
+        self.0.iter_mut().for_each(|layer| *layer = cast_weights(layer, dtype));
+    }
+
     /// How many adapters there are.
     pub fn count(&self) -> usize {
         self.0.len()

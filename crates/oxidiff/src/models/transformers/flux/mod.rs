@@ -128,6 +128,10 @@ impl Model for FluxTransformer2DModel {
 
     computes_on_cards!();
 
+    fn cast_image_projections(&mut self, dtype: DType) {
+        self.ip_adapters.cast(dtype);
+    }
+
     compiled_with_the_library!();
 }
 

@@ -33,7 +33,7 @@ use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, cast_weights, compiled_with_the_library};
 use crate::models::on_cards::computes_on_cards;
 use crate::models::placement::{CallTensors, Placement};
 
@@ -121,6 +121,10 @@ impl Model for SD3Transformer2DModel {
     }
 
     computes_on_cards!();
+
+    fn cast_image_projections(&mut self, dtype: DType) {
+        self.image_proj = self.image_proj.as_ref().map(|layer| cast_weights(layer, dtype));
+    }
 
     compiled_with_the_library!();
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use oxidiff_kernels::Place;
 
 use super::UNet2DConditionModel;
@@ -13,6 +13,7 @@ use crate::models::ip_adapters::{ImageProjectionLayer, IpAdapter, masks_at};
 use crate::models::layers::attention::Attention;
 use crate::models::layers::attention_context::ImagePrompt;
 use crate::models::layers::ip_attention::{IpAttention, IpScale};
+use crate::models::model::cast_weights;
 use crate::wording::counted;
 
 /// The images of a call with IP-Adapters: `image_embeds` in `added_cond_kwargs`, and `ip_adapter_masks` in
@@ -42,6 +43,14 @@ pub(crate) struct CrossAttention {
 pub(super) struct ImageProjections {
     pub layers: Vec<ImageProjectionLayer>,
     last: LastPrompts,
+}
+
+impl ImageProjections {
+    /// Gives the layers another element type.
+    pub fn cast(&mut self, dtype: DType) {
+        let layers = self.layers.iter().map(|layer| cast_weights(layer, dtype)).collect();
+        *self = Self { layers, last: LastPrompts::default() };
+    }
 }
 
 /// What the images of the last call became: they are the same in each step of a generation.

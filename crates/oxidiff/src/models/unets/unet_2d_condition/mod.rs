@@ -141,6 +141,10 @@ impl Model for UNet2DConditionModel {
 
     computes_on_cards!();
 
+    fn cast_image_projections(&mut self, dtype: DType) {
+        self.image_projections.cast(dtype);
+    }
+
     compiled_with_the_library!(but save_folder);
 
     /// IP-Adapters are not part of the model, so they are left out.
