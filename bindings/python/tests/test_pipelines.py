@@ -214,7 +214,7 @@ def test_exceptions_of_callbacks_are_raised(pipeline):
 def test_interrupts_stop_within_a_step(pipeline, cats):
     cat = DDPMPipeline.from_pretrained(cats)
     cat.set_progress_bar_config(disable=True)
-    for call in (lambda: images(pipeline, num_inference_steps=500, num_images_per_prompt=4), lambda: cat(batch_size=8)):
+    for call in (lambda: images(pipeline, num_inference_steps=500, num_images_per_prompt=4), lambda: cat(batch_size=64)):
         timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
         timer.start()
         start = time.monotonic()
