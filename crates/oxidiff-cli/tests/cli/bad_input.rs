@@ -46,6 +46,14 @@ fn numbers_that_are_not_finite() {
 }
 
 #[test]
+fn options_for_cards() {
+    for option in ["--model-cpu-offload", "--sequential-cpu-offload", "--allow-tf32"] {
+        refused(&[option], &[option, "--device cuda"]);
+    }
+    refused(&["--device", "cuda", "--dtype", "bf16", "--allow-tf32"], &["--allow-tf32", "f32 only"]);
+}
+
+#[test]
 fn schedulers_of_other_models() {
     for scheduler in [
         "FlowMatchEulerDiscreteScheduler",
