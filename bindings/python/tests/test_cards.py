@@ -269,7 +269,7 @@ def test_dit_moves_and_is_converted():
     pipeline = quiet(DiffusionPipeline.from_pretrained(FIXTURES / "unconditional" / "pipelines" / "dit"))
 
     def call():
-        return pipeline(class_labels=[1], num_inference_steps=2, generator=Generator().manual_seed(1), output_type="numpy").images
+        return pipeline(class_labels=[1], num_inference_steps=2, generator=Generator().manual_seed(1), output_type="np").images
 
     expected = call()
     pipeline._place("interpreter")
@@ -287,7 +287,7 @@ def test_image_projections_of_ip_adapters_are_converted_with_the_model():
 
     def call():
         return pipeline("a", num_inference_steps=1, height=32, width=32, ip_adapter_image=picture, generator=Generator().manual_seed(1),
-                        output_type="numpy").images
+                        output_type="np").images
 
     expected = call()
     pipeline.to("bfloat16")

@@ -3472,7 +3472,7 @@ class ModelMixin(MovingModelMixin, JsonMixin):
 class MovingMixin:
     """Where the models of a pipeline compute.
 
-    Models that are called once for a generation stay on the CPU. The weights of the others are there too, so that moving costs nothing.
+    Models that are called once for a generation and have no kernels there stay on the CPU. The weights of the others are there too, so that moving costs nothing.
     """
 
     def cpu(self) -> Self:
@@ -3508,7 +3508,7 @@ class MovingMixin:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Moves the models to the CPU or to an NVIDIA card (`"cuda"`, `"cuda:1"`), and converts them to another element type. Models that are
-        called once for a generation, such as T5, stay on the CPU. Arrays stay there too. Returns the pipeline.
+        called once for a generation and have no kernels there, such as T2I-Adapters, stay on the CPU. Arrays stay there too. Returns the pipeline.
 
         Raises:
             RuntimeError: when there is no such card, or no driver for it.
@@ -3536,7 +3536,7 @@ class MovingModelMixin:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Moves the model to the CPU or to an NVIDIA card (`"cuda"`, `"cuda:1"`), and converts the weights to another element type. A model
-        that is called once for a generation, such as T5, stays on the CPU. Arrays stay there too. Returns the model.
+        without kernels there that is called once for a generation, such as a T2I-Adapter, stays on the CPU. Arrays stay there too. Returns the model.
 
         Raises:
             RuntimeError: when there is no such card, or no driver for it.
