@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::error::{Error, Result};
+#[cfg(feature = "cuda")]
+use crate::error::Error;
+use crate::error::Result;
 use crate::models::model::Model;
 
 #[cfg(feature = "cuda")]
