@@ -214,6 +214,11 @@ impl Operation {
         Self::Elementwise { program: Program::copy(), inputs: vec![x], y }
     }
 
+    /// `value` in each element of `y`.
+    pub fn fill(value: f32, y: View) -> Self {
+        Self::Elementwise { program: Program::constant(value), inputs: Vec::new(), y }
+    }
+
     /// What it reads.
     pub fn reads(&self) -> Vec<&View> {
         match self {

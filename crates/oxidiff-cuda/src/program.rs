@@ -77,6 +77,13 @@ impl Program {
         Self { inputs: 1, instructions: Vec::new() }
     }
 
+    /// Returns `value`.
+    pub fn constant(value: f32) -> Self {
+        let mut program = Self::default();
+        program.push(Step::Constant(value), &[]);
+        program
+    }
+
     /// One step on as many inputs as it takes.
     pub fn of(step: Step) -> Self {
         let instruction = Instruction { step, arguments: [0, 1, 2] };

@@ -43,13 +43,7 @@ pub struct Starter<'a> {
 /// # Errors
 /// When there is no kernel for it.
 pub fn scratch_bytes(operation: &Operation, card: &Card, precision: Precision) -> Result<(usize, usize)> {
-    let starter = Starter {
-        card,
-        address: &|_| 1 << 20,
-        scratch: Scratch { counters: 1 << 20, partial: 1 << 20 },
-        precision,
-        weights_are_ready: true,
-    };
+    let starter = Starter::without_memory(card, precision);
     Ok(match operation {
         Operation::Convolution(it) => {
             let convolution = starter.convolution(it)?;
@@ -58,6 +52,19 @@ pub fn scratch_bytes(operation: &Operation, card: &Card, precision: Precision) -
         Operation::GroupNorm(it) => (0, starter.group_norm(it)?.scratch_bytes(card)),
         _ => (0, 0),
     })
+}
+
+impl<'a> Starter<'a> {
+    /// Makes launches that never start: to learn what they need, and whether there is a kernel.
+    pub fn without_memory(card: &'a Card, precision: Precision) -> Self {
+        Self {
+            card,
+            address: &|_| 1 << 20,
+            scratch: Scratch { counters: 1 << 20, partial: 1 << 20 },
+            precision,
+            weights_are_ready: true,
+        }
+    }
 }
 
 impl Starter<'_> {

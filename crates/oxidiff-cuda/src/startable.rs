@@ -7,7 +7,7 @@ use crate::compiled::Kernels;
 use crate::error::{Error, Result};
 use crate::launch::Card;
 use crate::plan::Plan;
-use crate::start::{Scratch, Starter, scratch_bytes};
+use crate::start::{Starter, scratch_bytes};
 
 /// An A100 and an H100: what the oldest kernels and the newest ones are for.
 const CARDS: [Card; 2] = [
@@ -21,13 +21,7 @@ const CARDS: [Card; 2] = [
 /// When there is none.
 pub fn check(plan: &Plan) -> Result<()> {
     for card in &CARDS {
-        let starter = Starter {
-            card,
-            address: &|_| 1 << 20,
-            scratch: Scratch { counters: 1 << 20, partial: 1 << 20 },
-            precision: plan.settings.precision,
-            weights_are_ready: true,
-        };
+        let starter = Starter::without_memory(card, plan.settings.precision);
         for operation in &plan.graph.operations {
             scratch_bytes(operation, card, plan.settings.precision)?;
             for launch in starter.launches(operation)? {

@@ -63,9 +63,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn fill(&mut self, out: &TensorIr, value: f32) -> Result<()> {
-        let mut program = Program::default();
-        program.push(Step::Constant(value), &[]);
-        self.compute(program, Vec::new(), out)
+        self.compute(Program::constant(value), Vec::new(), out)
     }
 
     pub(super) fn cast(&mut self, input: &TensorIr, out: &TensorIr) -> Result<()> {
@@ -174,9 +172,7 @@ impl Lowering<'_> {
         let input = self.view(&it.input);
         let y = self.graph.tensor(&shape(&it.out), &input.order(), it.out.dtype);
         if let PadModeIr::Constant(value) = it.mode {
-            let mut program = Program::default();
-            program.push(Step::Constant(number(value)), &[]);
-            self.graph.operations.push(Operation::Elementwise { program, inputs: Vec::new(), y: y.clone() });
+            self.graph.operations.push(Operation::fill(number(value), y.clone()));
         }
         let middle =
             it.padding.iter().enumerate().fold(y.clone(), |middle, (axis, (before, _))| {

@@ -99,11 +99,9 @@ impl Lowering<'_> {
         };
         let sides = [height, width].map(|side| side + 2 * padding);
         let padded = self.graph.tensor(&[batch, channels, sides[0], sides[1]], &CHANNELS_LAST, x.dtype);
-        let mut zeros = Program::default();
-        zeros.push(Step::Constant(0.0), &[]);
-        let fill = Operation::Elementwise { program: zeros, inputs: Vec::new(), y: padded.clone() };
+        let zeros = Operation::fill(0.0, padded.clone());
         let middle = padded.slice(2, padding, height, 1).slice(3, padding, width, 1);
-        self.graph.operations.extend([fill, Operation::copy(x, middle)]);
+        self.graph.operations.extend([zeros, Operation::copy(x, middle)]);
         padded
     }
 }

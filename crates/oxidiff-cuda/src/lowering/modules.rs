@@ -148,13 +148,7 @@ impl Lowering<'_> {
         let [batch, channels, height, width] = x.shape[..] else { unreachable!("rank 4") };
         let apart =
             self.graph.tensor(&[batch, channels, spread(height), spread(width)], &CHANNELS_LAST, x.dtype);
-        let mut zero = Program::default();
-        zero.push(Step::Constant(0.0), &[]);
-        self.graph.operations.push(Operation::Elementwise {
-            program: zero,
-            inputs: Vec::new(),
-            y: apart.clone(),
-        });
+        self.graph.operations.push(Operation::fill(0.0, apart.clone()));
         let places = apart.slice(2, 0, height, stride[0]).slice(3, 0, width, stride[0]);
         self.graph.operations.push(Operation::copy(x, places));
         let weight = weight.permute(&[1, 0, 2, 3]);

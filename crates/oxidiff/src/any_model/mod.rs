@@ -149,7 +149,7 @@ impl AnyModel {
     }
 
     /// Computes on `device` from now on: a card that `cuda` opened, or the CPU. The weights stay on the CPU as well, and the model takes and
-    /// returns tensors there. Classes that are called once for a generation stay on the CPU: see [`Self::card`].
+    /// returns tensors there. Classes without kernels that are called once for a generation, such as T2I-Adapters, stay on the CPU: see [`Self::card`].
     ///
     /// # Errors
     /// When models of this class, or weights like these, compute on the CPU only.
